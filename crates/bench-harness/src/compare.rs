@@ -1,0 +1,82 @@
+//! Samplers side by side on the same weights, with the same number of images each.
+
+use std::path::Path;
+
+use anyhow::Result;
+use gbm_sde::Schedule;
+use samplers::{GridConfig, SamplerConfig};
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Experiment, SamplingConfig};
+use crate::data::Dataset;
+use crate::evaluate::{Judge, Score};
+use crate::figures;
+use crate::generate::{Trained, generate};
+use crate::report::write::write_atomically;
+use crate::session::Session;
+
+/// The comparison; `samplers.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// The data set.
+    pub data: String,
+    /// One row for each sampler and number of steps.
+    pub scores: Vec<Score>,
+}
+
+/// Heun at several numbers of calls, and Dale–Langevin at `calls` of them, `n` images each, from the same prior over the
+/// same range of noise levels.
+///
+/// # Errors
+/// If sampling or judging fails.
+pub fn compare(
+    trained: &Trained,
+    experiment: &Experiment,
+    data: &Dataset,
+    n: usize,
+    calls: usize,
+    session: &Session,
+) -> Result<Comparison> {
+    let judge = Judge::new(data, &experiment.evaluation, experiment.seed, session.device)?;
+    let schedule = Schedule::new(experiment.process.clone())?;
+    let mut scores = Vec::new();
+    let plans = [
+        (SamplerConfig::Heun {}, 6),
+        (SamplerConfig::Heun {}, 10),
+        (SamplerConfig::Heun {}, 18),
+        (SamplerConfig::DaleLangevin {}, calls),
+    ];
+    for (sampler, steps) in plans {
+        let grid = with_steps(experiment.sampling.grid, steps);
+        let config = SamplingConfig { n, sampler, grid, ..experiment.sampling.clone() };
+        let out = generate(trained, &config, experiment.pixels, &schedule, experiment.seed, session)?;
+        let mut score = judge.score(&format!("{} {}", out.sampler, out.calls), out.images.view())?;
+        out.sampler.clone_into(&mut score.name);
+        score.calls = Some(out.calls);
+        score.seconds_per_image = Some(out.seconds / n as f64);
+        tracing::info!("{} with {} calls: cnn-fid {:.1}", out.sampler, out.calls, score.cnn_fid);
+        scores.push(score);
+    }
+    Ok(Comparison { data: data.title(), scores })
+}
+
+fn with_steps(grid: GridConfig, n: usize) -> GridConfig {
+    match grid {
+        GridConfig::Karras { r_min, r_max, rho, .. } => GridConfig::Karras { r_min, r_max, rho, steps: n },
+        GridConfig::LogNoise { r_min, r_max, .. } => GridConfig::LogNoise { r_min, r_max, steps: n },
+        GridConfig::UniformTime { .. } => GridConfig::UniformTime { steps: n },
+        GridConfig::Published { sigma, .. } => GridConfig::Published { sigma, steps: n },
+    }
+}
+
+/// Writes `samplers.json` and `samplers.md` into `folder`, and returns the table as terminal text.
+///
+/// # Errors
+/// If they cannot be written.
+pub fn write(comparison: &Comparison, folder: &Path) -> Result<String> {
+    let table = figures::comparison_table(comparison)?;
+    let json = serde_json::to_string_pretty(comparison)? + "\n";
+    write_atomically(&folder.join("samplers.json"), json.as_bytes())?;
+    write_atomically(&folder.join("samplers.md"), table.to_markdown().as_bytes())?;
+    Ok(table.to_text())
+}

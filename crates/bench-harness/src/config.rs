@@ -1,0 +1,459 @@
+//! An experiment: one TOML file, resolved with a preset and `--set key=value` into typed, checked settings.
+//!
+//! A file holds the whole experiment; each `[preset.NAME]` table in it is an overlay, merged key by key. Unknown keys, wrong
+//! types and impossible combinations are errors that name the file, the key and the nearest valid name.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use gbm_sde::{Schedule, schedule::ScheduleConfig};
+use models::denoise::Head;
+use models::optim::AdamConfig;
+use models::precision::Precision;
+use models::unet::UNetConfig;
+use samplers::{GridConfig, PriorConfig, SamplerConfig};
+use score_match::{TimeSampling, TimeWeight};
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use crate::data::DataConfig;
+
+/// Why a configuration was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{path}: {source}", path = path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Not TOML.
+    #[error("{path}: {message}", path = path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Where and what.
+        message: String,
+    },
+    /// A key that does not exist, or a value of the wrong type.
+    #[error("{path}: {message}", path = path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// The key, what is wrong and what would be right.
+        message: String,
+    },
+    /// A preset that the file does not have.
+    #[error("{path}: no preset {wanted:?}; it has {known}{hint}", path = path.display())]
+    Preset {
+        /// The file.
+        path: PathBuf,
+        /// What was asked for.
+        wanted: String,
+        /// What there is.
+        known: String,
+        /// The nearest name.
+        hint: String,
+    },
+    /// A `--set` that is not `key=value`.
+    #[error("--set {0:?}: write it as key=value, for example --set training.steps=500")]
+    Assignment(String),
+    /// Settings that contradict each other or a limit.
+    #[error("{path}: {key}: {reason}", path = path.display())]
+    Impossible {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// How bytes become positive pixels: `x = low + (high − low) u`, `u = byte/255`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PixelMap {
+    /// Pixel of a black image, positive.
+    pub low: f64,
+    /// Pixel of a white image.
+    pub high: f64,
+}
+
+/// How the learning rate falls after its warm-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decay {
+    /// Not at all.
+    Constant,
+    /// To zero along half a cosine.
+    Cosine,
+}
+
+/// Which weights a training run keeps for sampling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Keep {
+    /// The exponential moving average at the end.
+    Ema,
+    /// Those with the smallest loss on a single batch: the published choice.
+    SmallestBatchLoss,
+}
+
+/// The `[training]` table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingConfig {
+    /// What the network's output means.
+    pub head: Head,
+    /// Number of optimizer steps.
+    pub steps: u64,
+    /// Images for each step.
+    pub batch: usize,
+    /// Largest learning rate.
+    pub rate: f64,
+    /// Steps over which the rate rises from zero.
+    pub warmup: u64,
+    /// What it does afterwards.
+    pub decay: Decay,
+    /// Adam's settings.
+    #[serde(default)]
+    pub adam: AdamConfig,
+    /// Largest norm of the gradient; no clipping if absent.
+    pub clip: Option<f64>,
+    /// Decay of the moving average (with a warm-up).
+    pub ema: f64,
+    /// Which weights are kept.
+    pub keep: Keep,
+    /// Weight of the loss by noise level.
+    pub weight: TimeWeight,
+    /// Distribution of the noise levels.
+    pub time: TimeSampling,
+    /// Added to `v` where the network and the loss see it: the authors' code is one step off (σ²/N), ours is not.
+    #[serde(default)]
+    pub level_offset: f64,
+    /// Element type of the network's arithmetic.
+    #[serde(default)]
+    pub precision: Precision,
+    /// Steps between checkpoints.
+    pub checkpoint_every: u64,
+    /// Steps between lines of `metrics.jsonl`.
+    pub log_every: u64,
+}
+
+/// The `[sampling]` table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SamplingConfig {
+    /// Number of images.
+    pub n: usize,
+    /// Images the network sees at once; changes no image.
+    pub batch: usize,
+    /// The sampler.
+    pub sampler: SamplerConfig,
+    /// Its noise levels.
+    pub grid: GridConfig,
+    /// Where it starts.
+    #[serde(default)]
+    pub prior: PriorConfig,
+}
+
+/// The `[evaluation]` table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EvaluationConfig {
+    /// Resamples behind the spread of `cnn-fid`.
+    pub resamples: usize,
+    /// Number and size of the subsets behind KID.
+    pub kid_subsets: usize,
+    /// Images of each side in a subset.
+    pub kid_size: usize,
+    /// Noise levels at which the network is set against the linear denoiser.
+    pub levels: Vec<f64>,
+    /// Held-out images that it is done on.
+    pub level_images: usize,
+}
+
+/// A whole experiment, resolved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Experiment {
+    /// Name: the folder of its runs.
+    pub name: String,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// The data set.
+    pub data: DataConfig,
+    /// Bytes to positive pixels.
+    pub pixels: PixelMap,
+    /// The forward process.
+    pub process: ScheduleConfig,
+    /// The network's size.
+    pub network: UNetConfig,
+    /// Training.
+    pub training: TrainingConfig,
+    /// Sampling.
+    pub sampling: SamplingConfig,
+    /// Evaluation.
+    pub evaluation: EvaluationConfig,
+}
+
+/// Reads `path`, lays `preset` and the assignments over it, and checks the result.
+///
+/// # Errors
+/// [`ConfigError`] naming the file and the key.
+pub fn resolve(path: &Path, preset: &str, assignments: &[String]) -> Result<Experiment, ConfigError> {
+    let text = fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    resolve_text(path, &text, preset, assignments)
+}
+
+/// As [`resolve`], for a text that is already read; `path` is for messages.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn resolve_text(path: &Path, text: &str, preset: &str, assignments: &[String]) -> Result<Experiment, ConfigError> {
+    let syntax = |e: toml::de::Error| ConfigError::Syntax { path: path.to_owned(), message: e.to_string() };
+    let mut table: Table = toml::from_str(text).map_err(syntax)?;
+    let presets = match table.remove("preset") {
+        Some(Value::Table(presets)) => presets,
+        _ => Table::new(),
+    };
+    let overlay = presets.get(preset).and_then(Value::as_table).ok_or_else(|| ConfigError::Preset {
+        path: path.to_owned(),
+        wanted: preset.to_owned(),
+        known: presets.keys().map(String::as_str).collect::<Vec<_>>().join(", "),
+        hint: suggestion(preset, presets.keys().map(String::as_str)),
+    })?;
+    merge(&mut table, overlay);
+    for assignment in assignments {
+        assign(&mut table, assignment)?;
+    }
+    let experiment = Value::Table(table)
+        .try_into()
+        .map_err(|e: toml::de::Error| ConfigError::Key { path: path.to_owned(), message: explain(&e) })?;
+    check(path, &experiment)?;
+    Ok(experiment)
+}
+
+/// An experiment that is resolved already, with assignments laid over it; `path` is for messages.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn adjust(path: &Path, experiment: &Experiment, assignments: &[String]) -> Result<Experiment, ConfigError> {
+    let mut table = Table::new();
+    table.insert("preset".to_owned(), Value::Table(Table::from_iter([("none".to_owned(), Table::new().into())])));
+    let text = toml::to_string(experiment)
+        .and_then(|text| Ok(text + &toml::to_string(&table)?))
+        .map_err(|e| ConfigError::Syntax { path: path.to_owned(), message: e.to_string() })?;
+    resolve_text(path, &text, "none", assignments)
+}
+
+/// Names of the presets in a file.
+///
+/// # Errors
+/// [`ConfigError::Read`] or [`ConfigError::Syntax`].
+pub fn presets(path: &Path) -> Result<Vec<String>, ConfigError> {
+    let text = fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    let table: Table =
+        toml::from_str(&text).map_err(|e| ConfigError::Syntax { path: path.to_owned(), message: e.to_string() })?;
+    let presets = table.get("preset").and_then(Value::as_table);
+    Ok(presets.map(|p| p.keys().cloned().collect()).unwrap_or_default())
+}
+
+/// Lays `overlay` over `base`, key by key. A table that names another `kind` replaces the whole table.
+fn merge(base: &mut Table, overlay: &Table) {
+    for (key, value) in overlay {
+        match (base.get_mut(key), value) {
+            (Some(Value::Table(old)), Value::Table(new)) if same_kind(old, new) => merge(old, new),
+            _ => {
+                base.insert(key.clone(), value.clone());
+            }
+        }
+    }
+}
+
+fn same_kind(old: &Table, new: &Table) -> bool {
+    new.get("kind").is_none_or(|kind| old.get("kind") == Some(kind))
+}
+
+fn assign(table: &mut Table, assignment: &str) -> Result<(), ConfigError> {
+    let refuse = || ConfigError::Assignment(assignment.to_owned());
+    let (key, value) = assignment.split_once('=').ok_or_else(refuse)?;
+    let value = value.trim();
+    // A bare word is a string, so that quotes need not be carried through a shell.
+    let parsed = toml::from_str::<Table>(&format!("value = {value}")).ok().and_then(|mut t| t.remove("value"));
+    let value = parsed.unwrap_or_else(|| Value::String(value.to_owned()));
+    let mut parts: Vec<&str> = key.trim().split('.').collect();
+    let last = parts.pop().filter(|p| !p.is_empty()).ok_or_else(refuse)?;
+    let mut overlay = Table::new();
+    overlay.insert(last.to_owned(), value);
+    for part in parts.into_iter().rev() {
+        let mut outer = Table::new();
+        outer.insert(part.to_owned(), Value::Table(overlay));
+        overlay = outer;
+    }
+    merge(table, &overlay);
+    Ok(())
+}
+
+/// serde's message on one line, with the nearest valid name where it lists them.
+fn explain(error: &toml::de::Error) -> String {
+    let full = error.to_string();
+    let lines: Vec<&str> = full.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+    let message = lines.join(", ");
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    match quoted.split_first() {
+        Some((wrong, known)) if message.contains("unknown") => {
+            format!("{message}{}", suggestion(wrong, known.iter().copied()))
+        }
+        _ => message,
+    }
+}
+
+/// `; did you mean …?` if a name is near enough.
+#[must_use]
+pub fn suggestion<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> String {
+    known
+        .map(|name| (strsim::jaro_winkler(wrong, name), name))
+        .filter(|(likeness, _)| *likeness > 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| format!("; did you mean `{name}`?"))
+        .unwrap_or_default()
+}
+
+fn check(path: &Path, e: &Experiment) -> Result<(), ConfigError> {
+    let refuse =
+        |key: &str, reason: String| Err(ConfigError::Impossible { path: path.to_owned(), key: key.to_owned(), reason });
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if e.name.is_empty() || !e.name.chars().all(plain) {
+        return refuse("name", format!("{:?} must be made of letters, digits, - and _", e.name));
+    }
+    if let Err(error) = e.data.wanted() {
+        return refuse("data", error.to_string());
+    }
+    if !(e.pixels.low > 0.0 && e.pixels.high > e.pixels.low && e.pixels.high.is_finite()) {
+        return refuse("pixels", format!("need 0 < low < high, found {} and {}", e.pixels.low, e.pixels.high));
+    }
+    let schedule = match Schedule::new(e.process.clone()) {
+        Ok(schedule) => schedule,
+        Err(error) => return refuse("process", error.to_string()),
+    };
+    if let Err(error) = e.network.validate() {
+        return refuse("network", error.to_string());
+    }
+    let t = &e.training;
+    let counts = [
+        ("training.batch", t.batch),
+        ("training.steps", t.steps as usize),
+        ("training.checkpoint_every", t.checkpoint_every as usize),
+        ("training.log_every", t.log_every as usize),
+        ("sampling.n", e.sampling.n),
+        ("sampling.batch", e.sampling.batch),
+        ("evaluation.level_images", e.evaluation.level_images),
+    ];
+    if let Some((key, _)) = counts.iter().find(|(_, value)| *value == 0) {
+        return refuse(key, "must be at least 1".to_owned());
+    }
+    if !(t.rate > 0.0 && t.rate.is_finite()) {
+        return refuse("training.rate", format!("{} is not a positive number", t.rate));
+    }
+    if t.clip.is_some_and(|c| !(c > 0.0)) {
+        return refuse("training.clip", "must be positive, or absent for no clipping".to_owned());
+    }
+    for (key, value) in [("training.ema", t.ema), ("adam.beta1", t.adam.beta1), ("adam.beta2", t.adam.beta2)] {
+        if !(0.0..1.0).contains(&value) {
+            return refuse(key, format!("{value} is not in [0, 1)"));
+        }
+    }
+    if let Err(error) = t.time.check() {
+        return refuse("training.time", error.to_string());
+    }
+    if t.head == Head::Stein && schedule.log_drift(schedule.horizon()).abs() > 1e-12 {
+        return refuse("training.head", "the Stein head needs process.drift = \"zero-log\"".to_owned());
+    }
+    if let Err(error) = e.sampling.grid.build(Some(&schedule)) {
+        return refuse("sampling.grid", error.to_string());
+    }
+    if let Err(error) = e.sampling.sampler.build::<ndarray::Array2<f32>>() {
+        return refuse("sampling.sampler", error.to_string());
+    }
+    if let Some(r) = e.evaluation.levels.iter().find(|r| !(**r > 0.0 && r.is_finite())) {
+        return refuse("evaluation.levels", format!("{r} is not a positive noise level"));
+    }
+    if e.evaluation.resamples < 2 || e.evaluation.kid_size < 2 || e.evaluation.kid_subsets < 1 {
+        return refuse("evaluation", "resamples and kid_size must be at least 2, kid_subsets at least 1".to_owned());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MNIST: &str = include_str!("../../../experiments/mnist.toml");
+
+    fn resolve_with(preset: &str, set: &[&str]) -> Result<Experiment, ConfigError> {
+        let set: Vec<String> = set.iter().map(|s| (*s).to_owned()).collect();
+        resolve_text(Path::new("mnist.toml"), MNIST, preset, &set)
+    }
+
+    fn message(set: &[&str]) -> String {
+        resolve_with("cpu", set).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn every_shipped_preset_resolves_and_comes_back_from_its_own_text() {
+        for preset in ["cpu", "gpu", "published", "smoke"] {
+            let experiment = resolve_with(preset, &[]).unwrap();
+            let text = toml::to_string(&experiment).unwrap();
+            assert_eq!(toml::from_str::<Experiment>(&text).unwrap(), experiment, "{preset}");
+        }
+    }
+
+    #[test]
+    fn assignments_reach_nested_keys_and_bare_words_are_strings() {
+        let e = resolve_with("cpu", &["training.steps=17", "training.adam.beta2=0.5", "name=other"]).unwrap();
+        assert_eq!((e.training.steps, e.training.adam.beta2, e.name.as_str()), (17, 0.5, "other"));
+    }
+
+    #[test]
+    fn another_kind_replaces_the_whole_table() {
+        let e = resolve_with("cpu", &["sampling.grid={kind=\"uniform-time\",steps=9}"]).unwrap();
+        assert_eq!(e.sampling.grid, GridConfig::UniformTime { steps: 9 });
+    }
+
+    #[test]
+    fn wrong_keys_types_and_names_are_explained() {
+        let unknown = message(&["training.step=5"]);
+        assert!(unknown.contains("mnist.toml") && unknown.contains("did you mean `steps`?"), "{unknown}");
+        assert!(unknown.contains("training"), "{unknown}");
+        let wrong = message(&["training.steps=\"many\""]);
+        assert!(wrong.contains("invalid type") && wrong.contains("training"), "{wrong}");
+        let data = message(&["data.name=mnits"]);
+        assert!(data.contains("mnits") && data.contains("mnist"), "{data}");
+        let preset = resolve_with("gpuu", &[]).unwrap_err().to_string();
+        assert!(preset.contains("did you mean `gpu`?") && preset.contains("published"), "{preset}");
+        let text = resolve_text(Path::new("x.toml"), "a = [", "cpu", &[]).unwrap_err().to_string();
+        assert!(text.contains("x.toml") && text.contains("line 1"), "{text}");
+        assert!(matches!(resolve_with("cpu", &["steps"]), Err(ConfigError::Assignment(_))));
+    }
+
+    #[test]
+    fn impossible_settings_name_their_key() {
+        for (set, key) in [
+            ("network.widths=[48,90]", "network.widths"),
+            ("pixels.low=0.0", "pixels"),
+            ("training.rate=-1.0", "training.rate"),
+            ("training.ema=1.0", "training.ema"),
+            ("sampling.n=0", "sampling.n"),
+            ("sampling.grid.r_min=9.0", "sampling.grid"),
+            ("evaluation.levels=[0.0]", "evaluation.levels"),
+            ("name=a/b", "name"),
+        ] {
+            let text = message(&[set]);
+            assert!(text.contains(key) && text.contains("mnist.toml"), "{set}: {text}");
+        }
+    }
+}

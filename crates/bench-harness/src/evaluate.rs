@@ -1,0 +1,215 @@
+//! Evaluation: `cnn-fid` and KID of samples against test images, beside three reference figures.
+//!
+//! The features are the 128 activations before the last layer of a small MNIST classifier, so the number is called
+//! `cnn-fid`, never plain FID. Every row has the same number of images, and carries the protocol's fingerprint.
+
+use anyhow::{Context, Result};
+use gbm_sde::{Noise, Schedule, Stream};
+use metrics::{BootstrapOptions, Fingerprint, KidOptions, bootstrap_fid, kid_subsets};
+use models::classifier::Classifier;
+use ndarray::{Array2, Array3, ArrayView3};
+use samplers::Prior;
+use score_match::LinearDenoiser;
+use serde::{Deserialize, Serialize};
+use tch::{Device, Tensor};
+
+use crate::config::{EvaluationConfig, PixelMap};
+use crate::data::Dataset;
+use crate::levels::LevelLoss;
+use crate::pixels;
+use crate::progress::Progress;
+
+/// Training images from here on are unseen by the classifier: the held-out ones.
+pub const HELD_OUT_FROM: usize = 50_000;
+
+/// Where the three references draw from; samplers use other streams.
+const REFERENCE: Stream = Stream(64);
+
+/// One row of the table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// What the images are.
+    pub name: String,
+    /// Number of images.
+    pub n: usize,
+    /// Fréchet distance in the classifier's features.
+    pub cnn_fid: f64,
+    /// Standard deviation over the bootstrap.
+    pub cnn_fid_sd: f64,
+    /// Kernel distance, mean over the subsets.
+    pub kid: f64,
+    /// Standard deviation over the subsets.
+    pub kid_sd: f64,
+    /// Network calls for each image; none for what no network made.
+    pub calls: Option<usize>,
+    /// Seconds for each image.
+    pub seconds_per_image: Option<f64>,
+    /// The protocol of the number.
+    pub fingerprint: Fingerprint,
+}
+
+/// Everything that evaluation found; `metrics.json` of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// Key of the stage.
+    pub key: String,
+    /// The data set, with the subset's label if it is one.
+    pub data: String,
+    /// The samples first, then the references.
+    pub scores: Vec<Score>,
+    /// The network against the linear denoiser.
+    pub levels: Vec<LevelLoss>,
+}
+
+impl Evaluation {
+    /// The row of the samples.
+    #[must_use]
+    pub fn samples(&self) -> Option<&Score> {
+        self.scores.first()
+    }
+
+    /// A row by name.
+    #[must_use]
+    pub fn row(&self, name: &str) -> Option<&Score> {
+        self.scores.iter().find(|s| s.name == name)
+    }
+}
+
+/// Name of the row of held-out real images.
+pub const REAL: &str = "held-out real images";
+/// Name of the row of the full-covariance log-normal.
+pub const LOG_NORMAL: &str = "full-covariance log-normal";
+/// Name of the row of the prior.
+pub const PRIOR: &str = "prior alone";
+
+/// Scores sets of images against the same reference.
+#[derive(Debug)]
+pub struct Judge {
+    classifier: Classifier,
+    reference: Array2<f32>,
+    split: String,
+    config: EvaluationConfig,
+    seed: u64,
+}
+
+impl Judge {
+    /// Computes the features of the data set's test images.
+    ///
+    /// # Errors
+    /// If the images are not 28 × 28.
+    pub fn new(data: &Dataset, config: &EvaluationConfig, seed: u64, device: Device) -> Result<Self> {
+        let classifier = Classifier::mnist(device)?;
+        let reference = features(&classifier, data.test.images.view(), "test features")?;
+        let split = format!("{}/test", data.name);
+        Ok(Self { classifier, reference, split, config: config.clone(), seed })
+    }
+
+    /// Hash of the feature network.
+    #[must_use]
+    pub fn extractor(&self) -> &str {
+        self.classifier.sha256()
+    }
+
+    /// `cnn-fid` and KID of images.
+    ///
+    /// # Errors
+    /// If there are fewer than two.
+    pub fn score(&self, name: &str, images: ArrayView3<'_, u8>) -> Result<Score> {
+        let sample = features(&self.classifier, images, name)?;
+        let options =
+            BootstrapOptions { resamples: self.config.resamples, seed: self.seed, ..BootstrapOptions::default() };
+        let fid = bootstrap_fid(sample.view(), self.reference.view(), &options)
+            .with_context(|| format!("cnn-fid of {name}"))?;
+        let size = self.config.kid_size.min(sample.nrows()).min(self.reference.nrows());
+        let options = KidOptions { subsets: self.config.kid_subsets, size, seed: self.seed };
+        let kid =
+            kid_subsets(sample.view(), self.reference.view(), &options).with_context(|| format!("KID of {name}"))?;
+        Ok(Score {
+            name: name.to_owned(),
+            n: sample.nrows(),
+            cnn_fid: fid.estimate,
+            cnn_fid_sd: fid.sd,
+            kid: kid.mean,
+            kid_sd: kid.sd,
+            calls: None,
+            seconds_per_image: None,
+            fingerprint: Fingerprint {
+                extractor: "mnist-cnn".to_owned(),
+                extractor_sha256: self.classifier.sha256().to_owned(),
+                resize: "none".to_owned(),
+                channels: "grey".to_owned(),
+                n_samples: sample.nrows(),
+                n_reference: self.reference.nrows(),
+                reference_split: self.split.clone(),
+                dtype: "f32".to_owned(),
+                library_version: env!("CARGO_PKG_VERSION").to_owned(),
+            },
+        })
+    }
+
+    /// The three reference figures, at `n` images each (fewer where there are not as many held-out ones).
+    ///
+    /// # Errors
+    /// As [`Self::score`].
+    pub fn references(
+        &self,
+        data: &Dataset,
+        n: usize,
+        pixel_map: PixelMap,
+        linear: &LinearDenoiser,
+        prior: Prior,
+    ) -> Result<Vec<Score>> {
+        let train = data.train.len();
+        let from = if train > HELD_OUT_FROM { HELD_OUT_FROM } else { train.saturating_sub(n) };
+        let (held_out, _) = data.train.slice(from..train.min(from + n));
+        let (h, w) = data.train.size();
+        let noise = Noise::new(self.seed);
+        let drawn = linear.sample_rows(&noise, REFERENCE, 0, n);
+        let log_normal = to_bytes(drawn.iter().map(|&y| y as f32).collect(), n, h, w, pixel_map)?;
+        let mut z = vec![0.0_f32; n * h * w];
+        noise.rows_normal(Stream(REFERENCE.0 + 1), 0, 0, &mut z, h * w);
+        let z = z.into_iter().map(|z| (prior.mean + prior.sd * f64::from(z)) as f32).collect();
+        let prior_images = to_bytes(z, n, h, w, pixel_map)?;
+        Ok(vec![
+            self.score(REAL, held_out)?,
+            self.score(LOG_NORMAL, log_normal.view())?,
+            self.score(PRIOR, prior_images.view())?,
+        ])
+    }
+}
+
+fn to_bytes(log_pixels: Vec<f32>, n: usize, h: usize, w: usize, pixel_map: PixelMap) -> Result<Array3<u8>> {
+    let tensor = Tensor::from_slice(&log_pixels).f_view([n as i64, 1, h as i64, w as i64])?;
+    Ok(pixels::to_array(&pixel_map.bytes(&tensor)?)?)
+}
+
+/// Features of images, N × 128.
+fn features(classifier: &Classifier, images: ArrayView3<'_, u8>, label: &str) -> Result<Array2<f32>> {
+    let tensor = pixels::to_tensor(images, Device::Cpu)?;
+    let n = images.dim().0;
+    let mut progress = Progress::new(label, "images", n as u64);
+    let out = classifier.features(&tensor, |done| progress.set(done as u64))?;
+    progress.finish();
+    let values = Vec::<f32>::try_from(&out.f_reshape([-1])?)?;
+    Array2::from_shape_vec((n, values.len() / n.max(1)), values).context("shape of the features")
+}
+
+/// The linear denoiser of a data set's training images, and the prior at the start of a grid.
+///
+/// # Errors
+/// If the settings are impossible, or all training images are the same.
+pub fn baselines(
+    data: &Dataset,
+    pixel_map: PixelMap,
+    sampling: &crate::config::SamplingConfig,
+    schedule: &Schedule,
+) -> Result<(LinearDenoiser, Prior)> {
+    let mut progress = Progress::new("linear denoiser", "fits", 1);
+    let rows = pixel_map.log_rows(data.train.images.view());
+    let linear = LinearDenoiser::fit(rows.view()).context("fitting the linear denoiser to the training images")?;
+    progress.set(1);
+    progress.finish();
+    let grid = sampling.grid.build(Some(schedule))?;
+    let prior = sampling.prior.build(&pixel_map.moments(data.train.images.view()), grid.start())?;
+    Ok((linear, prior))
+}

@@ -1,0 +1,37 @@
+//! `dale export`: what ships of a finished run.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use models::checkpoint::{self, Encoding, Parts};
+use tch::Device;
+
+use crate::checkpoints::{Checkpoints, layout_of};
+
+/// Files that are copied as they are.
+const COPIED: [&str; 4] = ["config.toml", "manifest.json", "metrics.json", "metrics.jsonl"];
+
+/// Copies settings, metrics and figures of `run` into `folder`, with the averaged weights in half precision.
+///
+/// # Errors
+/// If the run is not finished or a file cannot be written.
+pub fn export(run: &Path, folder: &Path) -> Result<()> {
+    let source = Checkpoints::new(run.join("checkpoints")).weights();
+    let loaded = checkpoint::load(&source, layout_of, Device::Cpu).context("is the run finished?")?;
+    fs::create_dir_all(folder.join("figures")).with_context(|| folder.display().to_string())?;
+    let layout = layout_of(&loaded.header.network)?;
+    let target = folder.join("weights.safetensors");
+    let parts = Parts { ema: &loaded.ema, training: None };
+    checkpoint::save_as(&target, &loaded.header, &layout, parts, Encoding::Half)?;
+    for name in COPIED {
+        fs::copy(run.join(name), folder.join(name)).with_context(|| run.join(name).display().to_string())?;
+    }
+    let figures = run.join("figures");
+    for entry in fs::read_dir(&figures).with_context(|| figures.display().to_string())?.flatten() {
+        let to = folder.join("figures").join(entry.file_name());
+        fs::copy(entry.path(), &to).with_context(|| to.display().to_string())?;
+    }
+    println!("{}", folder.display());
+    Ok(())
+}

@@ -1,0 +1,135 @@
+//! Sampling: a prior draw for each image, a sampler over a grid, bytes at the end.
+//!
+//! Noise belongs to the image (seed, index), and networks run in padded batches of one size: image *i* is the same, to the
+//! bit, however many are asked for.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use gbm_sde::{Noise, Schedule};
+use models::checkpoint::{self, Header};
+use models::denoise::{Model, NetDenoiser};
+use models::params::{Flat, Gradient, Weights};
+use models::precision::{self, Precision};
+use models::unet::UNet;
+use ndarray::{Array3, Axis, concatenate};
+use samplers::{AddressedNoise, Sampler};
+use score_match::Denoiser;
+use tch::{Device, Kind, Tensor};
+
+use crate::checkpoints::layout_of;
+use crate::config::{PixelMap, SamplingConfig};
+use crate::pixels;
+use crate::progress::Progress;
+use crate::session::{Interrupted, Session};
+
+/// A trained network, ready to sample.
+#[derive(Debug)]
+pub struct Trained {
+    /// Structure and head.
+    pub model: Model,
+    /// Averaged weights in the precision it was trained in.
+    pub weights: Weights,
+    flat: Flat,
+    /// What the file says about them.
+    pub header: Header,
+}
+
+impl Trained {
+    /// Loads weights.
+    ///
+    /// # Errors
+    /// If the file is missing, damaged or of another format.
+    pub fn load(path: &Path, device: Device) -> Result<Self> {
+        let loaded = checkpoint::load(path, layout_of, device)?;
+        let header = loaded.header;
+        let model = Model::new(UNet::new(header.network.clone())?, header.head, header.moments)?;
+        let kind = if header.precision == Precision::Bf16 { Kind::BFloat16 } else { Kind::Float };
+        let weights = loaded.ema.weights(model.net.layout(), kind, Gradient::Unwanted)?;
+        Ok(Self { model, weights, flat: loaded.ema, header })
+    }
+
+    /// Falls back to f32 where bf16 is slower on this processor than the full precision.
+    ///
+    /// # Errors
+    /// If libtorch refuses.
+    pub fn fit_to_processor(&mut self, batch: usize) -> Result<()> {
+        let choice = precision::choose_for_sampling(&self.model, &self.flat, batch)?;
+        if choice.precision != Precision::Bf16 {
+            self.weights = self.flat.weights(self.model.net.layout(), choice.kind(), Gradient::Unwanted)?;
+        }
+        Ok(())
+    }
+
+    /// As the samplers see it.
+    #[must_use]
+    pub fn denoiser(&self, micro_batch: usize) -> NetDenoiser<'_> {
+        NetDenoiser::new(&self.model, &self.weights, micro_batch)
+    }
+
+    /// Shape of `n` images.
+    #[must_use]
+    pub fn shape(&self, n: usize) -> [i64; 4] {
+        let network = self.model.net.config();
+        [n as i64, network.channels, network.size, network.size]
+    }
+}
+
+/// Images with what they cost.
+#[derive(Debug)]
+pub struct Generated {
+    /// N × H × W.
+    pub images: Array3<u8>,
+    /// Network calls for each image.
+    pub calls: usize,
+    /// Seconds for all of them.
+    pub seconds: f64,
+    /// Name of the sampler.
+    pub sampler: &'static str,
+}
+
+/// Draws `config.n` images.
+///
+/// # Errors
+/// [`Interrupted`] after Ctrl-C; a network that gives numbers that are not finite.
+pub fn generate(
+    trained: &Trained,
+    config: &SamplingConfig,
+    pixel_map: PixelMap,
+    schedule: &Schedule,
+    seed: u64,
+    session: &Session,
+) -> Result<Generated> {
+    let grid = config.grid.build(Some(schedule))?;
+    let prior = config.prior.build(&trained.header.moments, grid.start())?;
+    let sampler: Box<dyn Sampler<Tensor>> = config.sampler.build()?;
+    let denoiser = trained.denoiser(config.batch);
+    let started = Instant::now();
+    let (mut parts, mut first, mut stopped) = (Vec::new(), 0, false);
+    let mut progress = Progress::new(sampler.name(), "image steps", (config.n * grid.steps()) as u64);
+    while first < config.n && !stopped {
+        let count = config.batch.min(config.n - first);
+        let noise = Noise::new(seed);
+        let start = prior.draw_tensor(&noise, first as u64, &trained.shape(count), session.device)?;
+        let mut source = AddressedNoise::sampler(seed, first as u64);
+        let mut on_step = |_: samplers::Step<'_, Tensor>| {
+            progress.add(count as u64);
+            stopped = session.interrupted();
+            if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let denoiser: &dyn Denoiser<Tensor> = &denoiser;
+        let end = sampler.sample(start, denoiser, &mut source, &grid, &mut on_step)?;
+        parts.push(pixels::to_array(&pixel_map.bytes(&end)?)?);
+        first += count;
+    }
+    if stopped {
+        return Err(Interrupted("stopped while sampling; nothing was written, finished stages are kept".into()).into());
+    }
+    progress.finish();
+    let views: Vec<_> = parts.iter().map(|p| p.view()).collect();
+    let images = concatenate(Axis(0), &views).context("joining the batches")?;
+    let (calls, name) = (sampler.calls(grid.steps()), sampler.name());
+    Ok(Generated { images, calls, seconds: started.elapsed().as_secs_f64(), sampler: name })
+}

@@ -1,0 +1,45 @@
+//! The `dale` program: experiments in TOML, data sets, training, sampling, evaluation, reports.
+//!
+//! | module | idea |
+//! |---|---|
+//! | [`cli`] | the commands |
+//! | [`config`] | an experiment, resolved from its file, a preset and `--set` |
+//! | [`data`] | data sets: look-up, download, checksums, the drawn stand-in |
+//! | [`pixels`] | bytes, positive pixels and log pixels |
+//! | [`run`] | a run's folder, its stages and their keys |
+//! | [`checkpoints`] | a run's checkpoints, newest first |
+//! | [`train`] | the training loop |
+//! | [`generate`] | sampling |
+//! | [`evaluate`] | `cnn-fid` and KID beside three reference figures |
+//! | [`levels`] | the network against the linear denoiser, by noise level |
+//! | [`reproduce`] | the whole road, stage by stage |
+//! | [`compare`] | samplers side by side on the same weights |
+//! | [`figures`] | the pictures and the page of a run |
+//! | [`report`] | PNG grids, charts, tables and pages, knowing nothing of networks |
+//! | [`export`] | what ships of a finished run |
+//! | [`features`] | training the classifier behind `cnn-fid` |
+//! | [`bench_step`] | the time of a training step |
+//! | [`doctor`] | what this machine has |
+//! | [`progress`] | bars and log lines |
+//! | [`session`] | device, data search, Ctrl-C |
+
+pub mod bench_step;
+pub mod checkpoints;
+pub mod cli;
+pub mod compare;
+pub mod config;
+pub mod data;
+pub mod doctor;
+pub mod evaluate;
+pub mod export;
+pub mod features;
+pub mod figures;
+pub mod generate;
+pub mod levels;
+pub mod pixels;
+pub mod progress;
+pub mod report;
+pub mod reproduce;
+pub mod run;
+pub mod session;
+pub mod train;

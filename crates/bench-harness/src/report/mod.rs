@@ -1,0 +1,26 @@
+//! How results are shown: charts, image grids, tables, and the one self-contained page that holds them.
+//!
+//! Nothing here knows of networks, data sets or run folders. Everything goes in as plain numbers, bytes and text, so that a page can
+//! be built, looked at and tested without any of them.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`plot`] | line and point charts as SVG |
+//! | `pen`, `legend` | how a chart is drawn: colours, dashes, markers, text |
+//! | [`axis`] | ranges, ticks and tick labels of a chart's axes |
+//! | [`image`] | grids of grey images as PNG, strips of images with captions |
+//! | [`table`] | one table, as HTML, Markdown or terminal text |
+//! | [`page`] | `report.html`, in one file without outside requests |
+//! | [`html`] | escaping, and the page's style sheet |
+//! | [`mod@write`] | files that appear whole or not at all |
+
+pub mod axis;
+pub mod html;
+pub mod image;
+pub mod page;
+pub mod plot;
+pub mod table;
+pub mod write;
+
+mod legend;
+mod pen;

@@ -1,0 +1,375 @@
+//! Line and point charts as SVG.
+//!
+//! The legend stands above the data, the y label above its axis: nothing covers a point and no text is turned. All of it is laid out
+//! for [`WIDTH`] units, in which text is 13.5 units high; the page scales it.
+
+use plotters::prelude::{IntoDrawingArea, RGBColor, SVGBackend};
+use plotters::style::text_anchor::HPos;
+use thiserror::Error;
+
+use super::axis::{Axis, Room, Scale};
+use super::html::escape;
+use super::legend::{Look, draw_entry, legend, looks};
+use super::pen::{FULL, GRID, INK, MUTED, Pen, SMALL, TEXT, fine, text_width, wrap};
+
+/// Width of a chart in its own units.
+pub const WIDTH: u32 = 480;
+
+/// Height of the part that holds the data.
+const PLOT_HEIGHT: f64 = 225.0;
+
+/// Lines longer than this are thinned to the extremes of their pieces: no screen shows more.
+const MOST_POINTS: usize = 1600;
+
+/// A chart that could not be drawn.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum PlotError {
+    /// No series, or none with points.
+    #[error("the chart \"{0}\" has no points")]
+    Empty(String),
+    /// A coordinate is NaN or infinite.
+    #[error("the chart \"{chart}\" cannot show the point ({x}, {y}): number {index} of \"{series}\"")]
+    NonFinite {
+        /// The chart's title.
+        chart: String,
+        /// The series.
+        series: String,
+        /// Index of the point.
+        index: usize,
+        /// Its x.
+        x: f64,
+        /// Its y (or an end of its band).
+        y: f64,
+    },
+    /// A coordinate is zero or negative on a logarithmic axis.
+    #[error("the chart \"{chart}\" has a logarithmic axis and cannot show {value}: point {index} of \"{series}\"")]
+    NotPositive {
+        /// The chart's title.
+        chart: String,
+        /// The series.
+        series: String,
+        /// Index of the point.
+        index: usize,
+        /// The coordinate.
+        value: f64,
+    },
+    /// A band that does not have one range for each point.
+    #[error("\"{series}\" of the chart \"{chart}\" has {points} points and {bands} ranges")]
+    Band {
+        /// The chart's title.
+        chart: String,
+        /// The series.
+        series: String,
+        /// Its points.
+        points: usize,
+        /// Its ranges.
+        bands: usize,
+    },
+    /// The drawing library failed.
+    #[error("the chart \"{chart}\" could not be drawn: {message}")]
+    Draw {
+        /// The chart's title.
+        chart: String,
+        /// What the library said.
+        message: String,
+    },
+}
+
+/// How a series is drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mark {
+    /// A line.
+    #[default]
+    Line,
+    /// A marker at each point.
+    Points,
+    /// Both.
+    Both,
+    /// A thin grey line, for raw values behind a smoothed curve.
+    Faint,
+}
+
+/// Points that belong together.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Series {
+    /// Name in the legend; none when empty.
+    pub name: String,
+    /// How it is drawn.
+    pub mark: Mark,
+    /// `(x, y)`, in the order in which a line joins them.
+    pub points: Vec<(f64, f64)>,
+    /// Empty, or `(low, high)` for each point: a shaded band behind a line, error bars on markers.
+    pub band: Vec<(f64, f64)>,
+}
+
+/// A value that holds everywhere: a horizontal line across the chart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rule {
+    /// Name in the legend.
+    pub name: String,
+    /// Where it stands.
+    pub y: f64,
+}
+
+/// A chart.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Chart {
+    /// Title; none when empty.
+    pub title: String,
+    /// What x is, with its unit.
+    pub x_label: String,
+    /// What y is, with its unit.
+    pub y_label: String,
+    /// Scale of x.
+    pub x_scale: Scale,
+    /// Scale of y.
+    pub y_scale: Scale,
+    /// The data.
+    pub series: Vec<Series>,
+    /// Reference values.
+    pub rules: Vec<Rule>,
+}
+
+/// A drawn chart: an `<svg>` element without width and height that fills the box it stands in, readable alone or inside HTML.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Svg(String);
+
+impl Svg {
+    /// The element.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Chart {
+    /// Draws the chart.
+    ///
+    /// # Errors
+    /// No points, a point that is not finite, a point that is not positive on a logarithmic axis, or a band of another length than its
+    /// points; the message names the chart, the series and the point.
+    pub fn draw(&self) -> Result<Svg, PlotError> {
+        self.check()?;
+        let looks = looks(&self.series, self.rules.len());
+        let width = f64::from(WIDTH);
+        let mut top = 14.0;
+        let title = wrap(&self.title, width - 24.0, TEXT + 1.0);
+        let title_top = top;
+        top += 21.0 * title.len() as f64;
+        let names = self.series.iter().map(|s| s.name.as_str()).chain(self.rules.iter().map(|r| r.name.as_str()));
+        let (entries, legend_height) = legend(names, &looks, top + 4.0);
+        top += legend_height;
+        let y_title = wrap(&self.y_label, width - 24.0, SMALL);
+        let y_title_top = top + 6.0;
+        top += 18.0 * y_title.len() as f64 + 12.0;
+
+        let (x_axis, y_axis) = self.axes();
+        let y_ticks = y_axis.ticks(5);
+        let widest = y_ticks.iter().map(|tick| text_width(&tick.label, SMALL)).fold(0.0, f64::max);
+        let left = (widest + 20.0).max(34.0);
+        let mut x_ticks = x_axis.ticks(6);
+        let widest =
+            |ticks: &[super::axis::Tick]| ticks.iter().map(|tick| text_width(&tick.label, SMALL)).fold(0.0, f64::max);
+        let right = width - (widest(&x_ticks) / 2.0 + 6.0).max(16.0);
+        // Fewer ticks until no label touches its neighbour.
+        let x_at = |value: f64| left + x_axis.place(value) * (right - left);
+        for wanted in (2..6).rev() {
+            let gap = widest(&x_ticks) + 8.0;
+            if x_ticks.windows(2).all(|pair| x_at(pair[1].value) - x_at(pair[0].value) >= gap) {
+                break;
+            }
+            x_ticks = x_axis.ticks(wanted);
+        }
+        let bottom = top + PLOT_HEIGHT;
+        let y_at = |value: f64| bottom - y_axis.place(value) * (bottom - top);
+        let x_title = wrap(&self.x_label, right - left, SMALL);
+        let height = bottom + 26.0 + 18.0 * x_title.len() as f64 + 8.0;
+
+        let mut drawn = String::new();
+        {
+            let size = (fine(width) as u32, fine(height) as u32);
+            let pen = Pen { area: SVGBackend::with_string(&mut drawn, size).into_drawing_area(), chart: &self.title };
+            pen.fill(&[(0.0, 0.0), (width, 0.0), (width, height), (0.0, height)], RGBColor(255, 255, 255), 1.0)?;
+            for (i, line) in title.iter().enumerate() {
+                pen.text(line, (12.0, title_top + 9.0 + 21.0 * i as f64), TEXT + 1.0, INK, HPos::Left)?;
+            }
+            for (i, line) in y_title.iter().enumerate() {
+                pen.text(line, (12.0, y_title_top + 9.0 + 18.0 * i as f64), SMALL, MUTED, HPos::Left)?;
+            }
+            for tick in &y_ticks {
+                let y = y_at(tick.value);
+                pen.path(&[(left, y), (right, y)], GRID, 1.0, FULL)?;
+                pen.text(&tick.label, (left - 8.0, y), SMALL, MUTED, HPos::Right)?;
+            }
+            for tick in &x_ticks {
+                let x = x_at(tick.value);
+                pen.path(&[(x, bottom), (x, bottom + 5.0)], MUTED, 1.0, FULL)?;
+                pen.text(&tick.label, (x, bottom + 17.0), SMALL, MUTED, HPos::Center)?;
+            }
+            pen.path(&[(left, bottom), (right, bottom)], MUTED, 1.0, FULL)?;
+            for (i, line) in x_title.iter().enumerate() {
+                let place = ((left + right) / 2.0, bottom + 36.0 + 18.0 * i as f64);
+                pen.text(line, place, SMALL, MUTED, HPos::Center)?;
+            }
+            let place = |(x, y): (f64, f64)| (x_at(x), y_at(y));
+            for (rule, look) in self.rules.iter().zip(&looks[self.series.len()..]) {
+                pen.path(&[(left, y_at(rule.y)), (right, y_at(rule.y))], look.color, look.width, look.dash)?;
+            }
+            for (series, look) in self.series.iter().zip(&looks) {
+                self.band(&pen, series, *look, &place)?;
+            }
+            for (series, look) in self.series.iter().zip(&looks) {
+                let points: Vec<_> = thin(&series.points).into_iter().map(place).collect();
+                if look.line && points.len() > 1 {
+                    pen.path(&points, look.color, look.width, look.dash)?;
+                }
+                // A line through one point would be invisible.
+                if look.marker.is_some() || points.len() == 1 {
+                    for &point in &points {
+                        pen.marker(point, look.marker.unwrap_or(0), look.color)?;
+                    }
+                }
+            }
+            for entry in &entries {
+                draw_entry(&pen, entry)?;
+            }
+            pen.area
+                .present()
+                .map_err(|error| PlotError::Draw { chart: self.title.clone(), message: error.to_string() })?;
+        }
+        Ok(Svg(self.reframe(&drawn, width, height)))
+    }
+
+    /// Gives the drawing a head of its own: no fixed size, and a name for screen readers.
+    fn reframe(&self, drawn: &str, width: f64, height: f64) -> String {
+        let body = drawn.find('>').map_or("", |end| &drawn[end + 1..]);
+        let name = match (self.title.is_empty(), self.y_label.is_empty()) {
+            (false, _) => self.title.clone(),
+            (true, false) => format!("{} against {}", self.y_label, self.x_label),
+            (true, true) => "chart".to_owned(),
+        };
+        format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">{}",
+            fine(width),
+            fine(height),
+            escape(&name),
+            body.trim_end()
+        )
+    }
+
+    fn check(&self) -> Result<(), PlotError> {
+        let chart = || self.title.clone();
+        if self.series.iter().all(|series| series.points.is_empty()) {
+            return Err(PlotError::Empty(chart()));
+        }
+        let positive = |series: &str, index: usize, scale: Scale, value: f64| {
+            if scale == Scale::Log && value <= 0.0 {
+                return Err(PlotError::NotPositive { chart: chart(), series: series.to_owned(), index, value });
+            }
+            Ok(())
+        };
+        for series in &self.series {
+            let name = &series.name;
+            if !series.band.is_empty() && series.band.len() != series.points.len() {
+                return Err(PlotError::Band {
+                    chart: chart(),
+                    series: name.clone(),
+                    points: series.points.len(),
+                    bands: series.band.len(),
+                });
+            }
+            let ends = series.band.iter().enumerate().flat_map(|(i, &(low, high))| {
+                let x = series.points[i].0;
+                [(i, (x, low)), (i, (x, high))]
+            });
+            for (index, (x, y)) in series.points.iter().copied().enumerate().chain(ends) {
+                if !(x.is_finite() && y.is_finite()) {
+                    return Err(PlotError::NonFinite { chart: chart(), series: name.clone(), index, x, y });
+                }
+                positive(name, index, self.x_scale, x)?;
+                positive(name, index, self.y_scale, y)?;
+            }
+        }
+        for rule in &self.rules {
+            if !rule.y.is_finite() {
+                return Err(PlotError::NonFinite {
+                    chart: chart(),
+                    series: rule.name.clone(),
+                    index: 0,
+                    x: 0.0,
+                    y: rule.y,
+                });
+            }
+            positive(&rule.name, 0, self.y_scale, rule.y)?;
+        }
+        Ok(())
+    }
+
+    fn axes(&self) -> (Axis, Axis) {
+        let markers = self.series.iter().any(|series| matches!(series.mark, Mark::Points | Mark::Both));
+        let x_room = if markers { Room::Sides } else { Room::Tight };
+        let xs = self.series.iter().flat_map(|series| series.points.iter().map(|point| point.0));
+        let ys = self
+            .series
+            .iter()
+            .flat_map(|series| {
+                let band = series.band.iter().flat_map(|&(low, high)| [low, high]);
+                series.points.iter().map(|point| point.1).chain(band)
+            })
+            .chain(self.rules.iter().map(|rule| rule.y));
+        (Axis::around(xs, self.x_scale, x_room), Axis::around(ys, self.y_scale, Room::Padded))
+    }
+
+    fn band(
+        &self,
+        pen: &Pen<'_>,
+        series: &Series,
+        look: Look,
+        place: &impl Fn((f64, f64)) -> (f64, f64),
+    ) -> Result<(), PlotError> {
+        let ends = series.points.iter().zip(&series.band).map(|(&(x, _), &(low, high))| (x, low, high));
+        if look.marker.is_some() {
+            for (x, low, high) in ends {
+                let (from, to) = (place((x, low)), place((x, high)));
+                pen.path(&[from, to], look.color, 1.5, FULL)?;
+                for (x, y) in [from, to] {
+                    pen.path(&[(x - 4.0, y), (x + 4.0, y)], look.color, 1.5, FULL)?;
+                }
+            }
+            return Ok(());
+        }
+        let (lower, upper): (Vec<_>, Vec<_>) = ends.map(|(x, low, high)| (place((x, low)), place((x, high)))).unzip();
+        if lower.is_empty() {
+            return Ok(());
+        }
+        let outline: Vec<_> = lower.into_iter().chain(upper.into_iter().rev()).collect();
+        pen.fill(&outline, look.color, 0.18)
+    }
+}
+
+/// The smallest and the largest y of each piece of a long line, in their order.
+fn thin(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    if points.len() <= MOST_POINTS {
+        return points.to_vec();
+    }
+    let piece = points.len().div_ceil(MOST_POINTS / 2);
+    points
+        .chunks(piece)
+        .flat_map(|chunk| {
+            let mut least = 0;
+            let mut most = 0;
+            for (i, point) in chunk.iter().enumerate() {
+                if point.1 < chunk[least].1 {
+                    least = i;
+                }
+                if point.1 >= chunk[most].1 {
+                    most = i;
+                }
+            }
+            [chunk[least.min(most)], chunk[least.max(most)]]
+        })
+        .collect()
+}
+
+#[cfg(test)]
+#[path = "plot_tests.rs"]
+mod tests;

@@ -1,0 +1,245 @@
+//! The whole road: weights → samples → metrics → report, skipping what is finished.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use gbm_sde::Schedule;
+use ndarray::{Array1, Array3};
+use ndarray_npy::{NpzReader, NpzWriter};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::config::Experiment;
+use crate::data::Dataset;
+use crate::evaluate::{Evaluation, Judge, LOG_NORMAL, REAL, baselines};
+use crate::figures;
+use crate::generate::{Generated, Trained, generate};
+use crate::levels;
+use crate::progress::human_seconds;
+use crate::report::write::write_atomically;
+use crate::run::Run;
+use crate::session::Session;
+use crate::train::{Start, train};
+
+/// Images in the grid that is shown.
+pub const SHOWN: usize = 100;
+
+/// What the samples' file depends on and what it cost; `samples.json` of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SamplesRecord {
+    /// Key of the stage.
+    pub key: String,
+    /// Number of images.
+    pub n: usize,
+    /// Network calls for each.
+    pub calls: usize,
+    /// Seconds for all.
+    pub seconds: f64,
+    /// The sampler.
+    pub sampler: String,
+}
+
+/// A finished run.
+#[derive(Debug)]
+pub struct Finished {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// What evaluation found.
+    pub evaluation: Evaluation,
+}
+
+/// Walks the whole road for an experiment.
+///
+/// # Errors
+/// What a stage says; finished stages stay.
+pub fn reproduce(
+    preset: &str,
+    experiment: Experiment,
+    data: &Dataset,
+    notice: Option<&str>,
+    session: &Session,
+) -> Result<Finished> {
+    let started = Instant::now();
+    let run = Run::create(&session.root, preset, experiment, data)?;
+    tracing::info!("run: {}", run.folder.display());
+    let weights = train(&run, data, session, Start::Either)?;
+    let trained = Trained::load(&weights, session.device)?;
+    let (images, record) = samples(&run, &trained, session)?;
+    let evaluation = evaluation(&run, data, &trained, &images, &record, session)?;
+    write_manifest(&run, preset, data, &trained, &record, started, session)?;
+    let report = figures::write(&run, &trained, data, &images, &evaluation, notice, session)?;
+    summarize(&run, &evaluation, &report, started)?;
+    Ok(Finished { folder: run.folder, evaluation })
+}
+
+/// The samples of a run, drawn now or read if they are there.
+///
+/// # Errors
+/// If sampling fails or the file cannot be written.
+pub fn samples(run: &Run, trained: &Trained, session: &Session) -> Result<(Array3<u8>, SamplesRecord)> {
+    let key = run.sampling_key()?;
+    let path = run.folder.join("samples.npz");
+    if let Some(record) = run.read_json::<SamplesRecord>("samples.json").filter(|r| r.key == key) {
+        if let Ok(images) = read_npz(&path) {
+            if images.dim().0 == record.n {
+                tracing::info!("sampling: finished before, {} images", record.n);
+                return Ok((images, record));
+            }
+        }
+        tracing::warn!("{}: not readable, drawing the images again", path.display());
+    }
+    let e = &run.experiment;
+    let schedule = Schedule::new(e.process.clone())?;
+    let Generated { images, calls, seconds, sampler } =
+        generate(trained, &e.sampling, e.pixels, &schedule, e.seed, session)?;
+    write_npz(&path, &images)?;
+    let record = SamplesRecord { key, n: images.dim().0, calls, seconds, sampler: sampler.to_owned() };
+    run.write_json("samples.json", &record)?;
+    Ok((images, record))
+}
+
+/// The metrics of a run, computed now or read if they are there.
+///
+/// # Errors
+/// If the images cannot be judged, or the file cannot be written.
+pub fn evaluation(
+    run: &Run,
+    data: &Dataset,
+    trained: &Trained,
+    images: &Array3<u8>,
+    record: &SamplesRecord,
+    session: &Session,
+) -> Result<Evaluation> {
+    let e = &run.experiment;
+    let judge = Judge::new(data, &e.evaluation, e.seed, session.device)?;
+    let key = run.evaluation_key(judge.extractor())?;
+    if let Some(found) = run.read_json::<Evaluation>("metrics.json").filter(|m| m.key == key) {
+        tracing::info!("evaluation: finished before");
+        return Ok(found);
+    }
+    let schedule = Schedule::new(e.process.clone())?;
+    let (linear, prior) = baselines(data, e.pixels, &e.sampling, &schedule)?;
+    let mut own = judge.score("samples", images.view())?;
+    own.calls = Some(record.calls);
+    own.seconds_per_image = Some(record.seconds / record.n as f64);
+    let mut scores = vec![own];
+    scores.extend(judge.references(data, record.n, e.pixels, &linear, prior)?);
+    let levels = levels::compare(trained, &linear, data, e, session)?;
+    let evaluation = Evaluation { key, data: data.title(), scores, levels };
+    run.write_json("metrics.json", &evaluation)?;
+    Ok(evaluation)
+}
+
+/// Fails unless the network beats the closed-form linear denoiser at every noise level, and its samples beat those of the
+/// full-covariance log-normal. An untrained network cannot pass.
+///
+/// # Errors
+/// Says which check failed, and by how much.
+pub fn check(evaluation: &Evaluation) -> Result<()> {
+    if evaluation.levels.is_empty() {
+        bail!("check: no noise levels were compared");
+    }
+    if let Some(level) = evaluation.levels.iter().find(|l| !l.beats_linear()) {
+        bail!(
+            "check: at r = {} the network's loss is {:.4}, the linear denoiser's {:.4} (expected {:.4})",
+            level.r,
+            level.network,
+            level.linear,
+            level.linear_expected
+        );
+    }
+    let (own, normal) = (evaluation.samples(), evaluation.row(LOG_NORMAL));
+    let (own, normal) = own.zip(normal).context("check: metrics.json lacks a row")?;
+    own.fingerprint.comparable(&normal.fingerprint)?;
+    if !(own.cnn_fid < normal.cnn_fid) {
+        bail!("check: cnn-fid {:.1} of the samples, {:.1} of the log-normal", own.cnn_fid, normal.cnn_fid);
+    }
+    tracing::info!(
+        "check: passed (all {} levels better than linear; cnn-fid {:.1} against {:.1})",
+        evaluation.levels.len(),
+        own.cnn_fid,
+        normal.cnn_fid
+    );
+    Ok(())
+}
+
+/// Writes images as `images` (N × H × W, u8) into a compressed `.npz`.
+///
+/// # Errors
+/// If it cannot be written; nothing is left half-written.
+pub fn write_npz(path: &Path, images: &Array3<u8>) -> Result<()> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    let mut npz = NpzWriter::new_compressed(&mut bytes);
+    npz.add_array("images", images)?;
+    npz.add_array("index", &Array1::from_iter(0..images.dim().0 as u64))?;
+    npz.finish()?;
+    Ok(write_atomically(path, &bytes.into_inner())?)
+}
+
+/// Reads what [`write_npz`] wrote.
+///
+/// # Errors
+/// If the file is missing, damaged or holds something else.
+pub fn read_npz(path: &Path) -> Result<Array3<u8>> {
+    let file = std::fs::File::open(path).with_context(|| path.display().to_string())?;
+    let mut npz = NpzReader::new(file).with_context(|| path.display().to_string())?;
+    npz.by_name("images").with_context(|| path.display().to_string())
+}
+
+fn write_manifest(
+    run: &Run,
+    preset: &str,
+    data: &Dataset,
+    trained: &Trained,
+    record: &SamplesRecord,
+    started: Instant,
+    session: &Session,
+) -> Result<()> {
+    let before: Option<serde_json::Value> = run.read_json("manifest.json");
+    let earlier = before.as_ref().and_then(|m| m["seconds"]["sittings"].as_f64()).unwrap_or(0.0);
+    run.write_json(
+        "manifest.json",
+        &json!({
+            "program": concat!("dale ", env!("CARGO_PKG_VERSION")),
+            "revision": revision(),
+            "experiment": run.experiment.name,
+            "preset": preset,
+            "seed": run.experiment.seed,
+            "data": { "name": data.title(), "checksums": data.checksums },
+            "device": session.device_name(),
+            "processor": crate::doctor::processor(),
+            "libtorch": crate::doctor::libtorch_version(),
+            "precision": trained.header.precision,
+            "parameters": trained.model.net.layout().total(),
+            "stages": { "training": run.training_key, "sampling": record.key },
+            "seconds": {
+                "training": trained.header.seconds,
+                "sampling": record.seconds,
+                "sittings": earlier + started.elapsed().as_secs_f64(),
+            },
+            "peak_memory_bytes": crate::doctor::peak_memory(),
+        }),
+    )
+}
+
+/// Revision of the source, if the program runs inside its repository.
+fn revision() -> Option<String> {
+    let output = std::process::Command::new("git").args(["describe", "--always", "--dirty"]).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Prints the result, with the grid's path.
+fn summarize(run: &Run, evaluation: &Evaluation, report: &Path, started: Instant) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "\n{}", figures::score_table(evaluation)?.to_text())?;
+    if let (Some(own), Some(real)) = (evaluation.samples(), evaluation.row(REAL)) {
+        let ratio = own.cnn_fid / real.cnn_fid;
+        writeln!(out, "cnn-fid is {ratio:.1} times that of as many held-out real images ({} each).", own.n)?;
+    }
+    writeln!(out, "\n  samples  {}", run.figures().join("samples.png").display())?;
+    writeln!(out, "  report   {}", report.display())?;
+    writeln!(out, "  this sitting took {}\n", human_seconds(started.elapsed().as_secs_f64()))?;
+    Ok(())
+}

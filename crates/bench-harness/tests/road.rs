@@ -1,0 +1,297 @@
+//! The `dale` program from outside: the whole road on drawn digits, interruption, resumption, and every kind of bad input.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+/// A network and a data set small enough for a test.
+const TINY: [&str; 15] = [
+    "data={name=\"glyphs\",glyphs={train=300,test=100}}",
+    "name=tiny",
+    "network={widths=[8,16],blocks=1,decoder_blocks=1,groups=4,embedding=16}",
+    "training.steps=12",
+    "training.batch=8",
+    "training.warmup=2",
+    "training.checkpoint_every=4",
+    "training.log_every=2",
+    "training.precision=f32",
+    "sampling.n=12",
+    "sampling.batch=8",
+    "sampling.grid.steps=4",
+    "evaluation.resamples=3",
+    "evaluation.kid_subsets=3",
+    "evaluation.level_images=10",
+];
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// `dale` in the workspace's folder, writing runs into `folder`, without network.
+fn dale(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dale"));
+    command.current_dir(workspace()).env("DALE_OFFLINE", "1").env_remove("DALE_DATA_DIR");
+    command.env("XDG_CACHE_HOME", folder.join("cache")).arg("--out-root").arg(folder.join("runs"));
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// The arguments of a tiny experiment.
+fn tiny<'a>(verb: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let mut arguments = vec![verb, "mnist", "--preset", "cpu", "--threads", "1"];
+    TINY.iter().for_each(|set| arguments.extend(["--set", *set]));
+    arguments.extend(more);
+    arguments
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn succeeds(mut command: Command) -> Output {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    output
+}
+
+/// Runs a command that must fail with exit code 1 and one message holding all of `parts`, no backtrace.
+fn fails(mut command: Command, parts: &[&str]) -> String {
+    let output = command.output().unwrap();
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert_eq!(text.matches("error: ").count(), 1, "{text}");
+    assert!(!text.contains("panicked") && !text.contains("stack backtrace"), "{text}");
+    for part in parts {
+        assert!(text.contains(part), "{part:?} is not in: {text}");
+    }
+    text
+}
+
+fn run_folder(folder: &Path) -> PathBuf {
+    let mut all: Vec<PathBuf> = fs::read_dir(folder.join("runs/tiny")).unwrap().map(|e| e.unwrap().path()).collect();
+    assert_eq!(all.len(), 1, "{all:?}");
+    all.remove(0)
+}
+
+#[test]
+fn the_whole_road_leaves_a_complete_run_and_skips_it_the_second_time() {
+    let folder = TempDir::new().unwrap();
+    let output = succeeds(dale(folder.path(), &tiny("reproduce", &[])));
+    let run = run_folder(folder.path());
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(printed.contains("held-out real images") && printed.contains("samples.png"), "{printed}");
+    for file in [
+        "config.toml",
+        "manifest.json",
+        "metrics.json",
+        "metrics.jsonl",
+        "samples.npz",
+        "figures/samples.png",
+        "figures/path.png",
+        "figures/loss.svg",
+        "figures/levels.svg",
+        "checkpoints/weights.safetensors",
+    ] {
+        assert!(run.join(file).metadata().unwrap().len() > 0, "{file}");
+    }
+    let report = fs::read_to_string(run.join("report.html")).unwrap();
+    assert!(report.contains("cnn-fid") && report.contains("full-covariance log-normal"));
+    assert!(!report.contains("src=\"http") && !report.contains("href=\"http"));
+
+    let weights = fs::metadata(run.join("checkpoints/weights.safetensors")).unwrap().modified().unwrap();
+    let again = succeeds(dale(folder.path(), &tiny("reproduce", &[])));
+    assert_eq!(stderr(&again).matches("finished before").count(), 3, "{}", stderr(&again));
+    assert_eq!(fs::metadata(run.join("checkpoints/weights.safetensors")).unwrap().modified().unwrap(), weights);
+
+    // Image i is the same, to the bit, however many are asked for.
+    let (few, many) = (folder.path().join("few.npz"), folder.path().join("many.npz"));
+    let run_name = run.to_str().unwrap();
+    succeeds(dale(folder.path(), &["sample", run_name, "--threads", "1", "--n", "3", "--out", few.to_str().unwrap()]));
+    succeeds(dale(
+        folder.path(),
+        &["sample", run_name, "--threads", "1", "--n", "11", "--out", many.to_str().unwrap()],
+    ));
+    let read = |path: &Path| bench_harness::reproduce::read_npz(path).unwrap();
+    let (few, many, all) = (read(&few), read(&many), read(&run.join("samples.npz")));
+    assert_eq!(few.dim(), (3, 28, 28));
+    assert!(few.iter().eq(many.iter().take(few.len())) && many.iter().eq(all.iter().take(many.len())));
+
+    // What ships is enough to sample without the run and without data.
+    let shipped = folder.path().join("shipped");
+    let shipped_name = shipped.to_str().unwrap();
+    succeeds(dale(folder.path(), &["export", run_name, shipped_name]));
+    let png = folder.path().join("grid.png");
+    succeeds(dale(folder.path(), &["sample", shipped_name, "--n", "4", "--out", png.to_str().unwrap()]));
+    assert!(fs::read(png).unwrap().starts_with(b"\x89PNG"));
+
+    // An untrained network does not pass the check.
+    let text = fails(dale(folder.path(), &tiny("reproduce", &["--check"])), &["check: "]);
+    assert!(text.contains("linear denoiser") || text.contains("log-normal"), "{text}");
+
+    // Half a checkpoint, and one of another architecture, are refused by name.
+    let path = shipped.join("weights.safetensors");
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    fails(dale(folder.path(), &["sample", shipped_name]), &["weights.safetensors", "cut in half"]);
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let at = text.find(r#"\"widths\":[8,16]"#).unwrap() + r#"\"widths\":[8,"#.len();
+    let mut other = bytes.clone();
+    other[at..at + 2].copy_from_slice(b"24");
+    fs::write(&path, other).unwrap();
+    fails(dale(folder.path(), &["sample", shipped_name]), &["weights.safetensors", "expected F32 or F16"]);
+}
+
+#[test]
+fn an_interrupted_training_goes_on_to_the_same_weights() {
+    let (whole, broken) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let steps = ["--set", "training.steps=60", "--set", "training.checkpoint_every=7"];
+    succeeds(dale(whole.path(), &tiny("train", &steps)));
+
+    let mut child = dale(broken.path(), &tiny("train", &steps)).stderr(Stdio::piped()).spawn().unwrap();
+    // Wait for the first checkpoint, then press Ctrl-C.
+    let checkpoints = || -> Option<PathBuf> {
+        let run = fs::read_dir(broken.path().join("runs/tiny")).ok()?.next()?.ok()?.path();
+        fs::read_dir(run.join("checkpoints"))
+            .ok()?
+            .flatten()
+            .map(|e| e.path())
+            .find(|p| p.extension().is_some_and(|e| e == "safetensors"))
+    };
+    while checkpoints().is_none() && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let pid = child.id().to_string();
+    Command::new("kill").args(["-INT", &pid]).status().unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = stderr(&output);
+    if output.status.code() == Some(130) {
+        assert!(text.contains("stopped at step") && text.contains("--resume"), "{text}");
+        succeeds(dale(broken.path(), &tiny("train", &[&steps[..], &["--resume"]].concat())));
+    } else {
+        // It was faster than the signal: then it must have finished.
+        assert!(output.status.success(), "{text}");
+    }
+    let weights = |folder: &Path| fs::read(run_folder(folder).join("checkpoints/weights.safetensors")).unwrap();
+    let tensors = |bytes: Vec<u8>| {
+        let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        bytes[8 + header..].to_vec()
+    };
+    assert_eq!(tensors(weights(whole.path())), tensors(weights(broken.path())));
+    let losses = |folder: &Path| -> Vec<(u64, f64)> {
+        let text = fs::read_to_string(run_folder(folder).join("metrics.jsonl")).unwrap();
+        let parse = |l: &str| serde_json::from_str::<serde_json::Value>(l).unwrap();
+        text.lines().map(parse).map(|v| (v["step"].as_u64().unwrap(), v["loss"].as_f64().unwrap())).collect()
+    };
+    // The interruption adds a line of its own; the last lines agree.
+    assert_eq!(losses(whole.path()).last(), losses(broken.path()).last());
+}
+
+#[test]
+fn a_changed_configuration_is_not_resumed() {
+    let folder = TempDir::new().unwrap();
+    succeeds(dale(folder.path(), &tiny("train", &[])));
+    let run = run_folder(folder.path());
+    let changed = ["--set", "training.rate=0.5", "--resume"];
+    fails(dale(folder.path(), &tiny("train", &changed)), &["cannot resume", "training.rate: 0.002 → 0.5"]);
+    let named = ["--set", "training.rate=0.5", "--resume", run.to_str().unwrap()];
+    fails(dale(folder.path(), &tiny("train", &named)), &["changed configuration", "training.rate: 0.002 → 0.5"]);
+    assert_eq!(run_folder(folder.path()), run, "no folder is left of the attempts");
+}
+
+#[test]
+fn a_loss_that_is_not_a_number_stops_and_keeps_the_last_checkpoint() {
+    let folder = TempDir::new().unwrap();
+    let wild = ["--set", "training.rate=1e30", "--set", "training.clip=inf", "--set", "training.checkpoint_every=1"];
+    fails(dale(folder.path(), &tiny("train", &wild)), &["at step", "nothing was saved after it", "training.rate"]);
+    let kept = fs::read_dir(run_folder(folder.path()).join("checkpoints")).unwrap().count();
+    assert!(kept >= 1, "the checkpoints before are still there");
+}
+
+#[test]
+fn wrong_settings_are_explained() {
+    let folder = TempDir::new().unwrap();
+    let show = |set: &[&'static str]| {
+        let mut arguments = vec!["config", "show", "mnist", "--preset", "cpu"];
+        set.iter().for_each(|s| arguments.extend(["--set", *s]));
+        dale(folder.path(), &arguments)
+    };
+    fails(show(&["training.step=3"]), &["experiments/mnist.toml", "training", "`step`", "did you mean `steps`?"]);
+    fails(show(&["training.steps=many"]), &["experiments/mnist.toml", "training", "invalid type"]);
+    fails(show(&["data.name=mnits"]), &["data", "mnits", "did you mean `mnist`?"]);
+    fails(show(&["network.widths=[48,90]"]), &["network.widths", "90", "network.groups = 8"]);
+    fails(dale(folder.path(), &["config", "show", "mnits"]), &["mnits", "did you mean `mnist`?"]);
+    fails(dale(folder.path(), &["config", "show", "mnist", "--preset", "gpuu"]), &["did you mean `gpu`?"]);
+    fails(dale(folder.path(), &["--device", "cuda:99", "config", "show", "no.toml", "--preset", "cpu"]), &["no.toml"]);
+}
+
+#[test]
+fn missing_data_is_an_error_or_is_replaced_under_its_own_name() {
+    let folder = TempDir::new().unwrap();
+    let sets = TINY.iter().filter(|s| !s.starts_with("data=") && !s.starts_with("network") && !s.starts_with("name"));
+    let mut arguments = vec!["reproduce", "mnist", "--preset", "cpu", "--strict-data"];
+    sets.for_each(|s| arguments.extend(["--set", *s]));
+    let parts = ["train-images-idx3-ubyte.gz", "440fcabf73cc546f", "put them into", "mnist"];
+    fails(dale(folder.path(), &arguments), &parts);
+    fails(dale(folder.path(), &["train", "mnist", "--preset", "cpu"]), &parts);
+    fails(dale(folder.path(), &["data", "fetch", "mnist"]), &parts[..2]);
+    assert!(!folder.path().join("runs/mnist").exists(), "no run of a data set that is not there");
+}
+
+#[test]
+fn truncated_data_is_refused_before_use() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("data/mnist");
+    fs::create_dir_all(&data).unwrap();
+    for name in [
+        "train-images-idx3-ubyte.gz",
+        "train-labels-idx1-ubyte.gz",
+        "t10k-images-idx3-ubyte.gz",
+        "t10k-labels-idx1-ubyte.gz",
+    ] {
+        fs::write(data.join(name), b"\x1f\x8b\x08\x00 cut").unwrap();
+    }
+    let root = folder.path().join("data");
+    let arguments = ["--data-dir", root.to_str().unwrap(), "reproduce", "mnist", "--preset", "cpu"];
+    fails(dale(folder.path(), &arguments), &["train-images-idx3-ubyte.gz", "wrong checksum"]);
+    assert!(data.join("train-images-idx3-ubyte.gz").exists());
+}
+
+#[test]
+fn an_output_folder_that_cannot_be_written_is_named() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("runs"), b"a file, not a folder").unwrap();
+    fails(dale(folder.path(), &tiny("train", &[])), &["cannot make the run folder", "runs"]);
+}
+
+#[test]
+fn a_disk_that_is_full_loses_nothing() {
+    let folder = TempDir::new().unwrap();
+    succeeds(dale(folder.path(), &tiny("train", &["--set", "training.steps=4"])));
+    let run = run_folder(folder.path());
+    let before = fs::read(run.join("checkpoints/step-00000004.safetensors")).unwrap();
+    // A limit on file size makes every larger write fail halfway, as a full disk does.
+    let arguments = tiny("reproduce", &["--set", "training.steps=4", "--set", "sampling.n=300"]);
+    let inner = dale(folder.path(), &arguments);
+    let mut limited = Command::new("bash");
+    limited
+        .args(["-c", "trap '' XFSZ; ulimit -f 8; exec \"$@\"", "bash"])
+        .arg(inner.get_program())
+        .args(inner.get_args());
+    limited.current_dir(workspace()).env("DALE_OFFLINE", "1").env("XDG_CACHE_HOME", folder.path().join("cache"));
+    fails(limited, &["samples.npz", "File too large"]);
+    assert!(!run.join("samples.npz").exists());
+    assert_eq!(fs::read(run.join("checkpoints/step-00000004.safetensors")).unwrap(), before);
+}
+
+#[test]
+fn the_doctor_answers_in_json() {
+    let folder = TempDir::new().unwrap();
+    let output = succeeds(dale(folder.path(), &["doctor", "--json"]));
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found["healthy"], true);
+    assert!(found["libtorch_version"].as_str().unwrap().starts_with("2.11"));
+    assert!(found["cuda_devices"].as_u64().unwrap() > 0 || found["cuda_reason"].is_string());
+}

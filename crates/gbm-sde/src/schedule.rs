@@ -1,0 +1,278 @@
+//! Schedules: drift `μ(t)` and volatility `σ(t)` of geometric Brownian motion on `[0, T]`, and their exact integrals.
+//!
+//! ```text
+//! m(t) = ∫₀ᵗ (μ − σ²/2) ds        (log drift)
+//! v(t) = ∫₀ᵗ σ² ds                (log variance)
+//! ```
+//!
+//! | [`Variance`] | `σ²(t)` | `v(t)` |
+//! |---|---|---|
+//! | constant | `σ²` | `σ² t` |
+//! | linear | `σ_min² + (σ_max² − σ_min²) t/T` | `σ_min² t + (σ_max² − σ_min²) t²/2T` |
+//! | geometric | `r_max² q^{t/T} ln q / (T (q − 1))` | `r_max² (q^{t/T} − 1)/(q − 1)`, `q = (r_max/r_min)²` |
+//!
+//! The geometric one is the variance-exploding schedule of Song et al. (2021), scaled so that `v(0) = 0` and
+//! `v(T) = r_max²` hold exactly; its slope is steepest at `T`, and `r_min` is the level below which it is about linear.
+//! Times outside `[0, T]` are taken at the nearest end.
+
+use serde::{Deserialize, Serialize};
+
+/// How the volatility depends on time. Volatilities are per square root of a time unit, `r` are noise levels `√v`.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Variance {
+    /// `σ` does not change.
+    Constant {
+        /// Volatility, positive.
+        sigma: f64,
+    },
+    /// `σ²` grows linearly in time.
+    Linear {
+        /// Volatility at time 0, not negative.
+        sigma_min: f64,
+        /// Volatility at the horizon, positive, at least `sigma_min`.
+        sigma_max: f64,
+    },
+    /// `σ` grows geometrically in time.
+    Geometric {
+        /// Noise level below which `v` is about linear in `t`; positive.
+        r_min: f64,
+        /// Noise level `√v(T)` at the horizon; above `r_min`.
+        r_max: f64,
+    },
+}
+
+/// The choice of the drift `μ(t)`, per time unit.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Drift {
+    /// `μ = σ²/2`, so `m = 0`: the median stays in place. The published choice.
+    #[default]
+    ZeroLog,
+    /// `μ = 0`, so `m = −v/2`: the mean stays in place.
+    ZeroMean,
+    /// A constant `μ`: `m = μ t − v/2`. In TOML: `drift = { free = 0.3 }`.
+    Free(f64),
+}
+
+/// A schedule as written in a configuration file; not yet checked.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct ScheduleConfig {
+    /// Volatility over time.
+    pub variance: Variance,
+    /// Drift over time.
+    #[serde(default)]
+    pub drift: Drift,
+    /// The end `T` of forward time, positive.
+    #[serde(default = "unit")]
+    pub horizon: f64,
+}
+
+fn unit() -> f64 {
+    1.0
+}
+
+/// Why a schedule, or a question to it, is refused.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ScheduleError {
+    /// A parameter that must be positive and finite is not.
+    #[error("schedule: {name} must be positive and finite, got {value}")]
+    NotPositive {
+        /// The parameter.
+        name: &'static str,
+        /// Its value.
+        value: f64,
+    },
+    /// A parameter that must be finite is not, or is negative where that makes no sense.
+    #[error("schedule: {name} must be finite and not negative, got {value}")]
+    Negative {
+        /// The parameter.
+        name: &'static str,
+        /// Its value.
+        value: f64,
+    },
+    /// The free drift is not finite.
+    #[error("schedule: the drift must be finite, got {0}")]
+    Drift(f64),
+    /// Two parameters are in the wrong order.
+    #[error("schedule: {low} = {low_value} must be below {high} = {high_value}")]
+    Order {
+        /// The parameter that should be smaller.
+        low: &'static str,
+        /// Its value.
+        low_value: f64,
+        /// The parameter that should be larger.
+        high: &'static str,
+        /// Its value.
+        high_value: f64,
+    },
+    /// The schedule is so extreme that its terminal variance is not a positive finite number.
+    #[error("schedule: the terminal log variance v(T) must be positive and finite, got {0}")]
+    Terminal(f64),
+    /// A log variance that the schedule never reaches.
+    #[error("schedule: log variance {v} is outside [0, {max}]")]
+    OutOfRange {
+        /// The variance asked for.
+        v: f64,
+        /// `v(T)`.
+        max: f64,
+    },
+}
+
+/// A checked schedule.
+///
+/// ```
+/// use gbm_sde::{Drift, Schedule, ScheduleConfig, Variance};
+/// let config = ScheduleConfig { variance: Variance::Constant { sigma: 0.8 }, drift: Drift::ZeroLog, horizon: 1.0 };
+/// let schedule = Schedule::new(config)?;
+/// assert!((schedule.log_variance(1.0) - 0.64).abs() < 1e-15);
+/// assert_eq!(schedule.log_drift(1.0), 0.0);
+/// # Ok::<(), gbm_sde::ScheduleError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Schedule {
+    config: ScheduleConfig,
+}
+
+impl Schedule {
+    /// Checks every parameter once.
+    ///
+    /// # Errors
+    /// A [`ScheduleError`] with the value that is not finite, not positive or in the wrong order.
+    pub fn new(config: ScheduleConfig) -> Result<Self, ScheduleError> {
+        positive("horizon", config.horizon)?;
+        match config.variance {
+            Variance::Constant { sigma } => positive("sigma", sigma)?,
+            Variance::Linear { sigma_min, sigma_max } => {
+                if !(sigma_min.is_finite() && sigma_min >= 0.0) {
+                    return Err(ScheduleError::Negative { name: "sigma_min", value: sigma_min });
+                }
+                positive("sigma_max", sigma_max)?;
+                if sigma_min > sigma_max {
+                    return Err(ScheduleError::Order {
+                        low: "sigma_min",
+                        low_value: sigma_min,
+                        high: "sigma_max",
+                        high_value: sigma_max,
+                    });
+                }
+            }
+            Variance::Geometric { r_min, r_max } => {
+                positive("r_min", r_min)?;
+                positive("r_max", r_max)?;
+                if r_min >= r_max {
+                    return Err(ScheduleError::Order {
+                        low: "r_min",
+                        low_value: r_min,
+                        high: "r_max",
+                        high_value: r_max,
+                    });
+                }
+            }
+        }
+        if let Drift::Free(mu) = config.drift
+            && !mu.is_finite()
+        {
+            return Err(ScheduleError::Drift(mu));
+        }
+        let schedule = Self { config };
+        let terminal = schedule.log_variance(schedule.horizon());
+        if terminal.is_finite() && terminal > 0.0 { Ok(schedule) } else { Err(ScheduleError::Terminal(terminal)) }
+    }
+
+    /// The configuration this schedule was made from.
+    pub fn config(&self) -> &ScheduleConfig {
+        &self.config
+    }
+
+    /// The end `T` of forward time.
+    pub fn horizon(&self) -> f64 {
+        self.config.horizon
+    }
+
+    /// Volatility `σ(t)`.
+    pub fn sigma(&self, t: f64) -> f64 {
+        let fraction = self.fraction(t);
+        match self.config.variance {
+            Variance::Constant { sigma } => sigma,
+            Variance::Linear { sigma_min, sigma_max } => {
+                let low = sigma_min * sigma_min;
+                (low + (sigma_max * sigma_max - low) * fraction).sqrt()
+            }
+            Variance::Geometric { r_min, r_max } => {
+                let ln_q = 2.0 * (r_max / r_min).ln();
+                r_max * (ln_q * (fraction * ln_q).exp() / (self.horizon() * ln_q.exp_m1())).sqrt()
+            }
+        }
+    }
+
+    /// Drift `μ(t)`.
+    pub fn mu(&self, t: f64) -> f64 {
+        match self.config.drift {
+            Drift::ZeroLog => 0.5 * self.sigma(t).powi(2),
+            Drift::ZeroMean => 0.0,
+            Drift::Free(mu) => mu,
+        }
+    }
+
+    /// Log drift `m(t)`.
+    pub fn log_drift(&self, t: f64) -> f64 {
+        match self.config.drift {
+            Drift::ZeroLog => 0.0,
+            Drift::ZeroMean => -0.5 * self.log_variance(t),
+            Drift::Free(mu) => mu * self.fraction(t) * self.horizon() - 0.5 * self.log_variance(t),
+        }
+    }
+
+    /// Log variance `v(t)`; strictly increasing, `v(0) = 0`.
+    pub fn log_variance(&self, t: f64) -> f64 {
+        let fraction = self.fraction(t);
+        let t = fraction * self.horizon();
+        match self.config.variance {
+            Variance::Constant { sigma } => sigma * sigma * t,
+            Variance::Linear { sigma_min, sigma_max } => {
+                let low = sigma_min * sigma_min;
+                t * (low + 0.5 * (sigma_max * sigma_max - low) * fraction)
+            }
+            Variance::Geometric { r_min, r_max } => {
+                let ln_q = 2.0 * (r_max / r_min).ln();
+                r_max * r_max * ((fraction * ln_q).exp_m1() / ln_q.exp_m1())
+            }
+        }
+    }
+
+    /// The time at which the log variance is `v`: the inverse of [`Schedule::log_variance`].
+    ///
+    /// # Errors
+    /// [`ScheduleError::OutOfRange`] unless `0 ≤ v ≤ v(T)`; a relative excess of 1e-12 over `v(T)` is taken as rounding.
+    pub fn time_at_variance(&self, v: f64) -> Result<f64, ScheduleError> {
+        let max = self.log_variance(self.horizon());
+        if !(v >= 0.0 && v <= max * (1.0 + 1e-12)) {
+            return Err(ScheduleError::OutOfRange { v, max });
+        }
+        let t = match self.config.variance {
+            Variance::Constant { sigma } => v / (sigma * sigma),
+            Variance::Linear { .. } if v == 0.0 => 0.0,
+            Variance::Linear { sigma_min, sigma_max } => {
+                // The root of the quadratic in the form that does not cancel when the two ends are close.
+                let low = sigma_min * sigma_min;
+                let slope = (sigma_max * sigma_max - low) / self.horizon();
+                2.0 * v / (low + (low * low + 2.0 * slope * v).sqrt())
+            }
+            Variance::Geometric { r_min, r_max } => {
+                let ln_q = 2.0 * (r_max / r_min).ln();
+                self.horizon() * (v / (r_max * r_max) * ln_q.exp_m1()).ln_1p() / ln_q
+            }
+        };
+        Ok(t.min(self.horizon()))
+    }
+
+    fn fraction(&self, t: f64) -> f64 {
+        (t / self.horizon()).clamp(0.0, 1.0)
+    }
+}
+
+fn positive(name: &'static str, value: f64) -> Result<(), ScheduleError> {
+    if value.is_finite() && value > 0.0 { Ok(()) } else { Err(ScheduleError::NotPositive { name, value }) }
+}

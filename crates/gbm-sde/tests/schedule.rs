@@ -1,0 +1,140 @@
+//! Schedules: integrals against quadrature, the inverse, the drift choices, TOML and refusals.
+
+#![allow(clippy::unwrap_used, reason = "the values that helpers build are known to be good")]
+
+use gbm_sde::{Drift, Schedule, ScheduleConfig, ScheduleError, Variance};
+use proptest::prelude::*;
+
+fn schedule(variance: Variance, drift: Drift, horizon: f64) -> Schedule {
+    Schedule::new(ScheduleConfig { variance, drift, horizon }).unwrap()
+}
+
+fn all() -> Vec<Schedule> {
+    let variances = [
+        Variance::Constant { sigma: 0.8 },
+        Variance::Linear { sigma_min: 0.1, sigma_max: 1.7 },
+        Variance::Linear { sigma_min: 0.0, sigma_max: 2.0 },
+        Variance::Geometric { r_min: 0.01, r_max: 3.0 },
+    ];
+    let drifts = [Drift::ZeroLog, Drift::ZeroMean, Drift::Free(0.3)];
+    let pairs = variances.iter().flat_map(|v| drifts.iter().map(move |d| (v.clone(), *d)));
+    pairs.map(|(v, d)| schedule(v, d, 2.0)).collect()
+}
+
+/// Simpson's rule.
+fn integral(f: impl Fn(f64) -> f64, to: f64) -> f64 {
+    let n = 4000;
+    let h = to / n as f64;
+    let weight = |i: usize| {
+        if i == 0 || i == n {
+            1.0
+        } else if i % 2 == 1 {
+            4.0
+        } else {
+            2.0
+        }
+    };
+    (0..=n).map(|i| weight(i) * f(i as f64 * h)).sum::<f64>() * h / 3.0
+}
+
+#[test]
+fn variance_and_drift_are_the_integrals_of_the_coefficients() {
+    for s in all() {
+        for t in [0.0, 0.3, 0.7, 1.999, 2.0] {
+            let v = integral(|t| s.sigma(t).powi(2), t);
+            let m = integral(|t| s.mu(t) - 0.5 * s.sigma(t).powi(2), t);
+            assert!((s.log_variance(t) - v).abs() < 1e-9, "{:?} v({t})", s.config());
+            assert!((s.log_drift(t) - m).abs() < 1e-9, "{:?} m({t})", s.config());
+        }
+    }
+}
+
+#[test]
+fn geometric_ends_are_exact() {
+    let s = schedule(Variance::Geometric { r_min: 0.01, r_max: 3.0 }, Drift::ZeroLog, 2.0);
+    assert_eq!((s.log_variance(0.0), s.log_variance(2.0)), (0.0, 9.0));
+    // By quadrature of the volatility in 40 digits.
+    assert!((s.log_variance(0.7) / 0.005_319_879_297_823_201_6 - 1.0).abs() < 1e-13);
+}
+
+#[test]
+fn drift_choices_fix_median_or_mean() {
+    for s in all() {
+        let (m, v) = (s.log_drift(1.3), s.log_variance(1.3));
+        match s.config().drift {
+            Drift::ZeroLog => assert_eq!(m, 0.0),
+            Drift::ZeroMean => assert!((m + 0.5 * v).abs() < 1e-15),
+            Drift::Free(mu) => assert!((m - (mu * 1.3 - 0.5 * v)).abs() < 1e-14),
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn inverse_finds_the_time(fraction in 0.0..=1.0f64) {
+        for s in all() {
+            let t = fraction * s.horizon();
+            let v = s.log_variance(t);
+            let back = s.time_at_variance(v).unwrap();
+            prop_assert!((s.log_variance(back) - v).abs() <= 1e-13 * v.max(1e-3), "{:?}", s.config());
+        }
+    }
+
+    #[test]
+    fn variance_grows(a in 0.0..2.0f64, b in 0.0..2.0f64) {
+        prop_assume!((a - b).abs() > 1e-9);
+        let (low, high) = (a.min(b), a.max(b));
+        for s in all() {
+            prop_assert!(s.log_variance(low) < s.log_variance(high));
+        }
+    }
+}
+
+#[test]
+fn variances_outside_the_range_are_refused() {
+    for s in all() {
+        let max = s.log_variance(s.horizon());
+        assert_eq!(s.time_at_variance(max).unwrap(), s.horizon());
+        assert_eq!(s.time_at_variance(0.0).unwrap(), 0.0);
+        for v in [-1e-9, max * 1.001, f64::NAN, f64::INFINITY] {
+            assert!(matches!(s.time_at_variance(v), Err(ScheduleError::OutOfRange { .. })));
+        }
+    }
+}
+
+#[test]
+fn toml_reads_every_form_and_refuses_unknown_keys() {
+    let parse = |text: &str| toml::from_str::<ScheduleConfig>(text);
+    let published = parse("drift = 'zero-log'\nhorizon = 1.0\nvariance = { kind = 'constant', sigma = 0.8 }").unwrap();
+    assert_eq!(published.variance, Variance::Constant { sigma: 0.8 });
+    let short = parse("variance = { kind = 'constant', sigma = 0.8 }").unwrap();
+    assert_eq!(short, published);
+    let free =
+        parse("drift = { free = 0.3 }\nvariance = { kind = 'linear', sigma_min = 0.1, sigma_max = 1.0 }").unwrap();
+    assert_eq!(free.drift, Drift::Free(0.3));
+    let geometric = parse("drift = 'zero-mean'\nvariance = { kind = 'geometric', r_min = 0.1, r_max = 4.0 }").unwrap();
+    assert_eq!(parse(&toml::to_string(&geometric).unwrap()).unwrap(), geometric);
+    for wrong in [
+        "variance = { kind = 'constant', sigma = 0.8, sigmma = 1.0 }",
+        "variance = { kind = 'constant', sigma = 0.8 }\nhorizn = 2.0",
+        "variance = { kind = 'constent', sigma = 0.8 }",
+        "drift = 'zero'\nvariance = { kind = 'constant', sigma = 0.8 }",
+    ] {
+        assert!(parse(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn bad_parameters_are_named_with_their_value() {
+    let refuse =
+        |variance, drift, horizon| Schedule::new(ScheduleConfig { variance, drift, horizon }).unwrap_err().to_string();
+    let good = Variance::Constant { sigma: 0.8 };
+    let message = refuse(Variance::Constant { sigma: -1.5 }, Drift::ZeroLog, 1.0);
+    assert!(message.contains("sigma") && message.contains("-1.5"), "{message}");
+    assert!(refuse(good.clone(), Drift::ZeroLog, 0.0).contains("horizon"));
+    assert!(refuse(good.clone(), Drift::Free(f64::NAN), 1.0).contains("drift"));
+    assert!(refuse(Variance::Geometric { r_min: 2.0, r_max: 1.0 }, Drift::ZeroLog, 1.0).contains("r_min = 2"));
+    assert!(refuse(Variance::Linear { sigma_min: 2.0, sigma_max: 1.0 }, Drift::ZeroLog, 1.0).contains("sigma_min"));
+    assert!(refuse(Variance::Linear { sigma_min: -0.1, sigma_max: 1.0 }, Drift::ZeroLog, 1.0).contains("-0.1"));
+    assert!(refuse(Variance::Constant { sigma: 1e200 }, Drift::ZeroLog, 1.0).contains("v(T)"));
+}

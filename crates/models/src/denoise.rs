@@ -1,0 +1,188 @@
+//! A network as the log denoiser `D(ȳ, v) = E[Y₀ | Y_t]`.
+//!
+//! Two heads turn the raw output `F` into `D`:
+//!
+//! * **log-space preconditioning** (ours; EDM's, Karras et al. 2022, on `u = ȳ − E[ln x₀]`):
+//!   `D = E[ln x₀] + c_skip u + c_out F(c_in u, ln r)`;
+//! * **Stein** (the authors'): `F(2x − 1) = s`, the ambient score of `x = e^ȳ`, so `h = x s` and `D = ȳ + v (h + 1)`.
+//!
+//! Both are exact conversions of one another, so every sampler and every loss sees the same contract.
+
+use score_match::denoiser::{DenoiseError, Denoiser};
+use score_match::precondition::{DataMoments, Precondition};
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor, no_grad};
+
+use crate::Result;
+use crate::params::Weights;
+use crate::unet::UNet;
+
+/// What the network's raw output means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Head {
+    /// Log-space preconditioning.
+    #[default]
+    Preconditioned,
+    /// The ambient (Stein) score, unscaled: the published form. Needs a process without log drift.
+    Stein,
+}
+
+/// A network's structure with the head that gives its output a meaning.
+#[derive(Debug)]
+pub struct Model {
+    /// The structure.
+    pub net: UNet,
+    /// The meaning of its output.
+    pub head: Head,
+    /// Mean and standard deviation of `ln x₀`.
+    pub moments: DataMoments,
+    precondition: Precondition,
+}
+
+impl Model {
+    /// Joins a network with its head.
+    ///
+    /// # Errors
+    /// If the moments are not finite or the standard deviation is not positive.
+    pub fn new(net: UNet, head: Head, moments: DataMoments) -> Result<Self> {
+        let precondition = Precondition::new(moments).map_err(|e| crate::ModelError::Config {
+            key: "data moments",
+            value: format!("{moments:?}"),
+            reason: e.to_string(),
+        })?;
+        Ok(Self { net, head, moments, precondition })
+    }
+
+    /// `D` for `y_bar: [B, C, S, S]` at one log-variance for each image; f32, shape of `y_bar`.
+    pub fn denoise(&self, w: &Weights, y_bar: &Tensor, levels: &[f64], train: bool) -> Result<Tensor> {
+        let column = |f: &dyn Fn(f64) -> f64| -> Result<Tensor> {
+            let values: Vec<f32> = levels.iter().map(|&v| f(v) as f32).collect();
+            Ok(Tensor::from_slice(&values).f_to_device(y_bar.device())?.f_view([-1, 1, 1, 1])?)
+        };
+        let c_noise = column(&|v| 0.5 * v.ln())?.f_view([-1])?;
+        match self.head {
+            Head::Preconditioned => {
+                let u = y_bar.f_sub_scalar(self.moments.log_mean)?;
+                let input = u.f_mul(&column(&|v| self.precondition.at(v).c_in)?)?;
+                let raw = self.net.forward(w, &input, &c_noise, train)?;
+                let skip = u.f_mul(&column(&|v| self.precondition.at(v).c_skip)?)?;
+                let out = skip.f_addcmul(&raw, &column(&|v| self.precondition.at(v).c_out)?)?;
+                Ok(out.f_add_scalar(self.moments.log_mean)?)
+            }
+            Head::Stein => {
+                let x = y_bar.f_exp()?;
+                let input = x.f_mul_scalar(2.0)?.f_sub_scalar(1.0)?;
+                let score = self.net.forward(w, &input, &c_noise, train)?;
+                let log_space = score.f_mul(&x)?.f_add_scalar(1.0)?;
+                Ok(y_bar.f_addcmul(&log_space, &column(&|v| v)?)?)
+            }
+        }
+    }
+}
+
+/// A model with fixed weights, as samplers see it.
+///
+/// Runs in micro-batches of one fixed size, the last one padded, so that an image's result does not depend on how many
+/// are asked for.
+#[derive(Debug)]
+pub struct NetDenoiser<'a> {
+    model: &'a Model,
+    weights: &'a Weights,
+    micro_batch: i64,
+}
+
+impl<'a> NetDenoiser<'a> {
+    /// Uses these weights, `micro_batch` images at a time.
+    #[must_use]
+    pub fn new(model: &'a Model, weights: &'a Weights, micro_batch: usize) -> Self {
+        Self { model, weights, micro_batch: micro_batch.max(1) as i64 }
+    }
+
+    fn run(&self, y_bar: &Tensor, v: f64) -> Result<Tensor> {
+        let n = y_bar.size().first().copied().unwrap_or(0);
+        let levels = vec![v; self.micro_batch as usize];
+        let mut parts = Vec::new();
+        let mut first = 0;
+        while first < n {
+            let count = self.micro_batch.min(n - first);
+            let mut part = y_bar.f_narrow(0, first, count)?;
+            if count < self.micro_batch {
+                let last = part.f_narrow(0, count - 1, 1)?;
+                let mut shape = last.size();
+                shape[0] = self.micro_batch - count;
+                part = Tensor::f_cat(&[part, last.f_expand(shape.as_slice(), false)?], 0)?;
+            }
+            let out = self.model.denoise(self.weights, &part, &levels, false)?;
+            parts.push(out.f_narrow(0, 0, count)?);
+            first += count;
+        }
+        if parts.len() == 1 {
+            return Ok(parts.remove(0));
+        }
+        Ok(Tensor::f_cat(&parts, 0)?)
+    }
+}
+
+impl Denoiser<Tensor> for NetDenoiser<'_> {
+    fn denoise(&self, y_bar: &Tensor, v: f64) -> std::result::Result<Tensor, DenoiseError> {
+        let out = no_grad(|| self.run(y_bar, v)).map_err(|e| DenoiseError::Backend(e.to_string()))?;
+        let total = out.sum(Kind::Double).double_value(&[]);
+        if !total.is_finite() {
+            return Err(DenoiseError::NonFinite { what: "network output", v });
+        }
+        Ok(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::params::{Flat, Gradient};
+    use crate::unet::UNetConfig;
+    use tch::Device;
+
+    fn model(head: Head) -> (Model, Weights) {
+        let config = UNetConfig { size: 8, widths: vec![8, 16], embedding: 16, groups: 4, ..UNetConfig::default() };
+        let model = Model::new(UNet::new(config).unwrap(), head, DataMoments { log_mean: 0.1, log_sd: 0.2 }).unwrap();
+        let mut flat = Flat::initialized(model.net.layout(), 3, Device::Cpu).unwrap();
+        let _ = flat.tensor_mut().f_add_scalar_(0.02).unwrap();
+        let weights = flat.weights(model.net.layout(), Kind::Float, Gradient::Unwanted).unwrap();
+        (model, weights)
+    }
+
+    fn images(n: i64) -> Tensor {
+        Tensor::arange(n * 64, (Kind::Float, Device::Cpu)).sin().reshape([n, 1, 8, 8])
+    }
+
+    #[test]
+    fn an_image_is_the_same_whatever_the_batch() {
+        let (model, weights) = model(Head::Preconditioned);
+        let denoiser = NetDenoiser::new(&model, &weights, 4);
+        let many = denoiser.denoise(&images(11), 0.3).unwrap();
+        let few = denoiser.denoise(&images(2), 0.3).unwrap();
+        assert!(many.narrow(0, 0, 2).equal(&few));
+        let one = denoiser.denoise(&images(11).narrow(0, 9, 1), 0.3).unwrap();
+        assert!(many.narrow(0, 9, 1).allclose(&one, 1e-5, 1e-6, false));
+    }
+
+    #[test]
+    fn heads_follow_their_definitions() {
+        let v = 0.25;
+        let y = images(3);
+        let level = Tensor::from_slice(&[0.5 * (v as f32).ln(); 3]);
+        let (model_p, w) = model(Head::Preconditioned);
+        let u = &y - 0.1;
+        let total = v + 0.04;
+        let raw = model_p.net.forward(&w, &(&u / f64::sqrt(total)), &level, false).unwrap();
+        let expected = 0.1 + &u * (0.04 / total) + raw * (0.5 * 0.2 / f64::sqrt(total));
+        let got = model_p.denoise(&w, &y, &[v; 3], false).unwrap();
+        assert!(got.allclose(&expected, 1e-5, 1e-6, false));
+
+        let (model_s, w) = model(Head::Stein);
+        let x = y.exp();
+        let s = model_s.net.forward(&w, &(&x * 2.0 - 1.0), &level, false).unwrap();
+        let got = model_s.denoise(&w, &y, &[v; 3], false).unwrap();
+        assert!(got.allclose(&(&y + (s * x + 1.0) * v), 1e-5, 1e-5, false));
+    }
+}

@@ -1,0 +1,26 @@
+//! Networks of `dale`, on libtorch.
+//!
+//! | module | idea |
+//! |---|---|
+//! | [`params`] | all parameters in one flat buffer; the views a network computes with |
+//! | [`layers`] | convolution, norm, residual block, attention, noise-level embedding |
+//! | [`unet`] | the denoising network |
+//! | [`optim`] | Adam, clipping, moving average over the flat buffer |
+//! | [`denoise`] | a network as the log denoiser `D(ȳ, v)` |
+//! | [`checkpoint`] | safetensors with a JSON header, written atomically |
+//! | [`classifier`] | the small CNN whose features judge the images |
+//! | [`device`] | CPU or GPU, and why not |
+//! | [`precision`] | f32 or bf16, by a quick timing |
+
+pub mod checkpoint;
+pub mod classifier;
+pub mod denoise;
+pub mod device;
+mod error;
+pub mod layers;
+pub mod optim;
+pub mod params;
+pub mod precision;
+pub mod unet;
+
+pub use error::{ModelError, Result};

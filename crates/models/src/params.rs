@@ -1,0 +1,266 @@
+//! Parameters as one flat buffer.
+//!
+//! A [`Layout`] gives every parameter a name, a shape and an offset. A [`Flat`] is one contiguous tensor with that layout,
+//! so Adam, clipping, averaging and checkpointing each act on a single tensor. [`Weights`] are the views a network
+//! computes with: leaves that share storage with a flat buffer, in f32 or bf16.
+
+use std::collections::HashSet;
+
+use gbm_sde::noise::{Noise, Stream};
+use tch::{Device, Kind, Tensor};
+
+use crate::{ModelError, Result};
+
+/// How a parameter starts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Init {
+    /// All zero: a block that ends in it starts as the identity.
+    Zeros,
+    /// All one.
+    Ones,
+    /// Uniform on ±√(1/fan_in), as PyTorch's layers do.
+    Uniform {
+        /// Inputs that one output sums over.
+        fan_in: i64,
+    },
+}
+
+/// Index of a parameter in its layout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParamId(usize);
+
+/// One parameter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Stable, explicit name, e.g. `down.0.conv1.weight`.
+    pub name: String,
+    /// Shape, as in PyTorch.
+    pub shape: Vec<i64>,
+    /// Position of its first value in the flat buffer.
+    pub offset: i64,
+    init: Init,
+}
+
+impl Entry {
+    /// Number of values.
+    #[must_use]
+    pub fn len(&self) -> i64 {
+        self.shape.iter().product()
+    }
+
+    /// Whether it holds no value.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Names, shapes and offsets of all parameters of a network.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Layout {
+    entries: Vec<Entry>,
+    total: i64,
+    names: HashSet<String>,
+}
+
+impl Layout {
+    /// Adds a parameter.
+    ///
+    /// # Errors
+    /// [`ModelError::DuplicateName`] if the name is taken.
+    pub fn add(&mut self, name: &str, shape: &[i64], init: Init) -> Result<ParamId> {
+        if !self.names.insert(name.to_owned()) {
+            return Err(ModelError::DuplicateName(name.to_owned()));
+        }
+        let entry = Entry { name: name.to_owned(), shape: shape.to_vec(), offset: self.total, init };
+        self.total += entry.len();
+        self.entries.push(entry);
+        Ok(ParamId(self.entries.len() - 1))
+    }
+
+    /// All parameters, in order of their offsets.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Number of values of all parameters together.
+    #[must_use]
+    pub fn total(&self) -> i64 {
+        self.total
+    }
+}
+
+/// One contiguous tensor of `layout.total()` values.
+#[derive(Debug)]
+pub struct Flat(Tensor);
+
+impl Flat {
+    /// Fresh parameters, each value a function of `(seed, parameter, element)`: the same on every machine.
+    pub fn initialized(layout: &Layout, seed: u64, device: Device) -> Result<Self> {
+        let noise = Noise::new(seed);
+        let mut values = vec![0.0_f32; layout.total as usize];
+        let mut draws = Vec::new();
+        for (index, entry) in layout.entries.iter().enumerate() {
+            let slot = &mut values[entry.offset as usize..(entry.offset + entry.len()) as usize];
+            match entry.init {
+                Init::Zeros => slot.fill(0.0),
+                Init::Ones => slot.fill(1.0),
+                Init::Uniform { fan_in } => {
+                    let bound = (1.0 / fan_in as f64).sqrt();
+                    draws.resize(slot.len(), 0.0);
+                    noise.fill_uniform_f64(Stream::INIT, index as u64, 0, &mut draws);
+                    for (value, u) in slot.iter_mut().zip(&draws) {
+                        *value = (bound * (2.0 * u - 1.0)) as f32;
+                    }
+                }
+            }
+        }
+        Ok(Self(Tensor::from_slice(&values).f_to_device(device)?))
+    }
+
+    /// Wraps a one-dimensional f32 tensor.
+    ///
+    /// # Errors
+    /// [`ModelError::Shape`] if it does not fit the layout.
+    pub fn from_tensor(layout: &Layout, tensor: Tensor) -> Result<Self> {
+        if tensor.size() != [layout.total] {
+            return Err(ModelError::Shape {
+                what: "flat parameters",
+                expected: vec![layout.total],
+                found: tensor.size(),
+            });
+        }
+        Ok(Self(tensor.f_to_kind(Kind::Float)?.f_contiguous()?))
+    }
+
+    /// All zeros, on the device and in the kind of `self`.
+    pub fn zeros_like(&self) -> Result<Self> {
+        Ok(Self(self.0.f_zeros_like()?))
+    }
+
+    /// A copy with its own storage.
+    pub fn duplicate(&self) -> Result<Self> {
+        Ok(Self(self.0.f_detach_copy()?))
+    }
+
+    /// The buffer.
+    #[must_use]
+    pub fn tensor(&self) -> &Tensor {
+        &self.0
+    }
+
+    /// The buffer, for in-place updates.
+    pub fn tensor_mut(&mut self) -> &mut Tensor {
+        &mut self.0
+    }
+
+    /// A copy in `kind`, cut into leaves that share its storage: what a network computes with.
+    pub fn weights(&self, layout: &Layout, kind: Kind, grad: Gradient) -> Result<Weights> {
+        let compute = self.0.f_to_kind(kind)?.f_detach()?;
+        let compute = if kind == self.0.kind() { compute.f_detach_copy()? } else { compute };
+        Weights::cut(compute, layout, grad)
+    }
+}
+
+/// Whether weights take part in differentiation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gradient {
+    /// They are leaves that require a gradient.
+    Wanted,
+    /// They are constants.
+    Unwanted,
+}
+
+/// The tensors a network computes with: one leaf for each parameter, all in one buffer.
+#[derive(Debug)]
+pub struct Weights {
+    buffer: Tensor,
+    leaves: Vec<Tensor>,
+}
+
+impl Weights {
+    fn cut(buffer: Tensor, layout: &Layout, grad: Gradient) -> Result<Self> {
+        let mut leaves = Vec::with_capacity(layout.entries.len());
+        for entry in &layout.entries {
+            let leaf = buffer.f_narrow(0, entry.offset, entry.len())?.f_view(entry.shape.as_slice())?;
+            leaves.push(leaf.f_detach()?.f_set_requires_grad(grad == Gradient::Wanted)?);
+        }
+        Ok(Self { buffer, leaves })
+    }
+
+    /// Overwrites all values with those of `flat`, casting once.
+    pub fn assign(&mut self, flat: &Flat) -> Result<()> {
+        self.buffer.f_copy_(flat.tensor())?;
+        Ok(())
+    }
+
+    /// The tensor of one parameter.
+    #[must_use]
+    pub fn get(&self, id: ParamId) -> &Tensor {
+        &self.leaves[id.0]
+    }
+
+    /// Element type.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.buffer.kind()
+    }
+
+    /// Device.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        self.buffer.device()
+    }
+
+    /// Gradient of a scalar with respect to all parameters, as one flat f32 tensor.
+    pub fn gradient(&self, loss: &Tensor) -> Result<Tensor> {
+        let parts = Tensor::f_run_backward(&[loss], &self.leaves, false, false)?;
+        let parts: Vec<Tensor> = parts.iter().map(|g| g.f_reshape([-1])).collect::<std::result::Result<_, _>>()?;
+        Ok(Tensor::f_cat(&parts, 0)?.f_to_kind(Kind::Float)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout() -> Layout {
+        let mut layout = Layout::default();
+        layout.add("a", &[2, 3], Init::Uniform { fan_in: 3 }).unwrap();
+        layout.add("b", &[4], Init::Ones).unwrap();
+        layout
+    }
+
+    #[test]
+    fn a_name_taken_twice_is_an_error() {
+        let error = layout().add("a", &[1], Init::Zeros).unwrap_err();
+        assert!(matches!(error, ModelError::DuplicateName(name) if name == "a"));
+    }
+
+    #[test]
+    fn leaves_share_storage_and_gradients_come_back_flat() {
+        let layout = layout();
+        let mut flat = Flat::initialized(&layout, 1, Device::Cpu).unwrap();
+        let mut weights = flat.weights(&layout, Kind::Float, Gradient::Wanted).unwrap();
+        let loss = weights.get(ParamId(0)).square().sum(Kind::Float) + weights.get(ParamId(1)).sum(Kind::Float) * 3.0;
+        let gradient = weights.gradient(&loss).unwrap();
+        let expected = Tensor::cat(&[flat.tensor().narrow(0, 0, 6) * 2.0, Tensor::from_slice(&[3.0_f32; 4])], 0);
+        assert!(gradient.allclose(&expected, 1e-6, 0.0, false));
+
+        let _ = flat.tensor_mut().fill_(7.0);
+        weights.assign(&flat).unwrap();
+        assert_eq!(weights.get(ParamId(0)).double_value(&[1, 2]), 7.0);
+    }
+
+    #[test]
+    fn initial_values_stay_within_their_bound_and_depend_on_the_seed_alone() {
+        let layout = layout();
+        let one = Flat::initialized(&layout, 1, Device::Cpu).unwrap();
+        let same = Flat::initialized(&layout, 1, Device::Cpu).unwrap();
+        let other = Flat::initialized(&layout, 2, Device::Cpu).unwrap();
+        assert!(one.tensor().equal(same.tensor()));
+        assert!(!one.tensor().equal(other.tensor()));
+        assert!(one.tensor().narrow(0, 0, 6).abs().max().double_value(&[]) <= (1.0_f64 / 3.0).sqrt());
+    }
+}

@@ -1,0 +1,100 @@
+//! What can go wrong when a sampler is set up, and when it runs.
+
+use gbm_sde::ScheduleError;
+use score_match::DenoiseError;
+
+/// A refused setting of a grid, prior or sampler.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ConfigError {
+    /// A number that must be positive and finite is not.
+    #[error("{what}: {name} must be positive and finite, got {value}")]
+    NotPositive {
+        /// `grid`, `prior` or the sampler's name.
+        what: &'static str,
+        /// The setting.
+        name: &'static str,
+        /// Its value.
+        value: f64,
+    },
+    /// A number that must be finite is not.
+    #[error("{what}: {name} must be finite, got {value}")]
+    NotFinite {
+        /// `grid`, `prior` or the sampler's name.
+        what: &'static str,
+        /// The setting.
+        name: &'static str,
+        /// Its value.
+        value: f64,
+    },
+    /// The lower end of the noise levels is not below the upper one.
+    #[error("grid: r_min = {r_min} must be below r_max = {r_max}")]
+    Range {
+        /// Lower end.
+        r_min: f64,
+        /// Upper end.
+        r_max: f64,
+    },
+    /// A count is zero.
+    #[error("{what}: {name} must be at least 1")]
+    Zero {
+        /// `grid` or the sampler's name.
+        what: &'static str,
+        /// The count.
+        name: &'static str,
+    },
+    /// A grid that is uniform in time needs a schedule.
+    #[error("grid: `uniform-time` needs a schedule")]
+    NoSchedule,
+    /// Levels must fall strictly, from a positive one down to 0.
+    #[error("grid: levels must fall strictly and end at 0, got {value} after {previous} at position {index}")]
+    NotFalling {
+        /// Position of the offending level.
+        index: usize,
+        /// The level.
+        value: f64,
+        /// The level before it (infinity at the first).
+        previous: f64,
+    },
+    /// Fewer than two levels.
+    #[error("grid: at least 2 levels are needed, got {0}")]
+    TooShort(usize),
+    /// The schedule was asked for something outside it.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+}
+
+/// Why a sampler stopped without a result.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum SampleError {
+    /// The denoiser failed.
+    #[error("step {index}: {source}")]
+    Denoise {
+        /// The step, from 0.
+        index: usize,
+        /// What the denoiser said.
+        source: DenoiseError,
+    },
+    /// A noise source gave an array of another shape than the state's.
+    #[error("noise has shape {found:?}, the state {expected:?}")]
+    NoiseShape {
+        /// Shape of the state.
+        expected: Vec<usize>,
+        /// Shape of the noise.
+        found: Vec<usize>,
+    },
+    /// The tensor library failed.
+    #[error("sampler: {0}")]
+    Backend(String),
+}
+
+pub(crate) fn positive(what: &'static str, name: &'static str, value: f64) -> Result<(), ConfigError> {
+    if value.is_finite() && value > 0.0 { Ok(()) } else { Err(ConfigError::NotPositive { what, name, value }) }
+}
+
+pub(crate) fn finite(what: &'static str, name: &'static str, value: f64) -> Result<(), ConfigError> {
+    if value.is_finite() { Ok(()) } else { Err(ConfigError::NotFinite { what, name, value }) }
+}
+
+pub(crate) fn counted(what: &'static str, name: &'static str, value: usize) -> Result<(), ConfigError> {
+    if value > 0 { Ok(()) } else { Err(ConfigError::Zero { what, name }) }
+}

@@ -1,0 +1,75 @@
+//! The one contract between networks, analytic truths and samplers: the log denoiser.
+//!
+//! ```text
+//! D(ȳ, v) = E[Y_0 | Ȳ = ȳ],     Ȳ = Y_0 + √v ε,     Y_0 = ln X_0
+//! ```
+//!
+//! `ȳ = ln x_t − m(t)` is the centred log state and `v` the log variance, so a denoiser knows neither schedule nor drift.
+//! The log-space score is `g = (D − ȳ)/v` (Tweedie's formula), the Hyvärinen score `h = g − 1`.
+
+use gbm_sde::LogNormalMixture;
+use ndarray::Array2;
+
+/// Why a denoiser gave no answer.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum DenoiseError {
+    /// The state does not have the shape the denoiser works on, or its answer not that of the state.
+    #[error("denoiser: shape {found:?} where {expected:?} is needed")]
+    Shape {
+        /// The shape that is needed.
+        expected: Vec<usize>,
+        /// The shape that came.
+        found: Vec<usize>,
+    },
+    /// Something is not a number, or infinite.
+    #[error("denoiser: {what} is not finite at log variance v = {v}")]
+    NonFinite {
+        /// What is not finite.
+        what: &'static str,
+        /// The level it happened at.
+        v: f64,
+    },
+    /// The tensor library failed.
+    #[error("denoiser: {0}")]
+    Backend(String),
+}
+
+/// A log denoiser for states of type `S` (a batch: rows of an array, or images of a tensor).
+pub trait Denoiser<S> {
+    /// `D(ȳ, v)` for a batch of centred log states at one log variance `v > 0`; same shape as `y_bar`.
+    ///
+    /// # Errors
+    /// When the shape does not fit, a value is not finite, or the back end fails.
+    fn denoise(&self, y_bar: &S, v: f64) -> Result<S, DenoiseError>;
+}
+
+/// Rows are samples, columns the `d` coordinates.
+impl Denoiser<Array2<f64>> for LogNormalMixture {
+    fn denoise(&self, y_bar: &Array2<f64>, v: f64) -> Result<Array2<f64>, DenoiseError> {
+        if y_bar.ncols() != self.dim() {
+            return Err(DenoiseError::Shape {
+                expected: vec![y_bar.nrows(), self.dim()],
+                found: y_bar.shape().to_vec(),
+            });
+        }
+        check_level(v)?;
+        let mut out = Array2::zeros(y_bar.raw_dim());
+        let mut row_in = vec![0.0; self.dim()];
+        let mut row_out = vec![0.0; self.dim()];
+        for (from, mut to) in y_bar.rows().into_iter().zip(out.rows_mut()) {
+            row_in.iter_mut().zip(from).for_each(|(a, &b)| *a = b);
+            self.denoise_into(&row_in, v, &mut row_out);
+            to.iter_mut().zip(&row_out).for_each(|(a, &b)| *a = b);
+        }
+        Ok(out)
+    }
+}
+
+/// A level is a finite number that is not negative.
+pub(crate) fn check_level(v: f64) -> Result<(), DenoiseError> {
+    if v.is_finite() && v >= 0.0 {
+        Ok(())
+    } else {
+        Err(DenoiseError::NonFinite { what: "the level itself (or it is negative)", v })
+    }
+}

@@ -1,0 +1,191 @@
+//! The best linear denoiser of a data set, in closed form: what any network has to beat.
+//!
+//! ```text
+//! D(ȳ, v) = μ + C (C + v I)⁻¹ (ȳ − μ) = μ + Q diag(λ_i/(λ_i + v)) Qᵀ (ȳ − μ)
+//! E‖Y_0 − D‖² = Σ_i λ_i v/(λ_i + v)
+//! ```
+//!
+//! with mean `μ` and covariance `C = Q diag(λ) Qᵀ` of `Y_0 = ln X_0`. It is the linear minimum-mean-square-error (Wiener)
+//! estimator, and the exact denoiser of the full-covariance log-normal with these moments, which [`LinearDenoiser::sample`]
+//! draws from.
+
+use faer::linalg::matmul::matmul;
+use faer::{Accum, Mat, MatMut, MatRef, Side};
+use gbm_sde::{Noise, Stream};
+use ndarray::{Array2, ArrayView2, Axis};
+
+use crate::denoiser::{DenoiseError, Denoiser, check_level};
+use crate::error::{ScoreError, same_shape};
+
+/// Rows whose outer products are summed in one matrix product.
+const BLOCK_ROWS: usize = 1024;
+
+/// The linear minimum-mean-square-error denoiser of `d`-dimensional log data.
+#[derive(Debug, Clone)]
+pub struct LinearDenoiser {
+    mean: Vec<f64>,
+    /// Falling, not negative.
+    eigenvalues: Vec<f64>,
+    /// d × d; column `i` belongs to eigenvalue `i`.
+    vectors: Mat<f64>,
+}
+
+impl LinearDenoiser {
+    /// Fits mean and covariance (divisor `n`) to the rows of an n × d array of clean logarithms `ln x_0`.
+    ///
+    /// Accumulates in double precision by matrix products over blocks of rows; 60,000 × 784 takes seconds.
+    ///
+    /// # Errors
+    /// With fewer than two rows, no columns, or a value that is not finite.
+    pub fn fit(rows: ArrayView2<'_, f32>) -> Result<Self, ScoreError> {
+        let (n, d) = rows.dim();
+        if n < 2 {
+            return Err(ScoreError::TooFew { name: "the number of rows", least: 2, value: n });
+        }
+        let mut mean = vec![0.0; d];
+        for (i, row) in rows.rows().into_iter().enumerate() {
+            for (j, (sum, &value)) in mean.iter_mut().zip(row).enumerate() {
+                if !value.is_finite() {
+                    return Err(ScoreError::Data { row: i, column: j, value: f64::from(value) });
+                }
+                *sum += f64::from(value);
+            }
+        }
+        mean.iter_mut().for_each(|sum| *sum /= n as f64);
+
+        let mut covariance = Mat::zeros(d, d);
+        let mut centred = Vec::with_capacity(BLOCK_ROWS.min(n) * d);
+        for block in rows.axis_chunks_iter(Axis(0), BLOCK_ROWS) {
+            centred.clear();
+            for row in block.rows() {
+                centred.extend(row.iter().zip(&mean).map(|(&y, mu)| f64::from(y) - mu));
+            }
+            let block = MatRef::from_row_major_slice(&centred, block.nrows(), d);
+            let parallel = faer::get_global_parallelism();
+            matmul(covariance.as_mut(), Accum::Add, block.transpose(), block, 1.0 / n as f64, parallel);
+        }
+        Self::from_matrix(mean, covariance.as_ref())
+    }
+
+    /// The denoiser for a given mean (d) and symmetric covariance (d × d; its lower triangle is read).
+    ///
+    /// # Errors
+    /// When the shapes do not fit or the eigenvalues cannot be computed.
+    pub fn from_moments(mean: Vec<f64>, covariance: ArrayView2<'_, f64>) -> Result<Self, ScoreError> {
+        let d = mean.len();
+        same_shape("the covariance", covariance.shape(), &[d, d])?;
+        let matrix = Mat::from_fn(d, d, |i, j| covariance[[i, j]]);
+        Self::from_matrix(mean, matrix.as_ref())
+    }
+
+    fn from_matrix(mean: Vec<f64>, covariance: MatRef<'_, f64>) -> Result<Self, ScoreError> {
+        let dim = mean.len();
+        if dim == 0 {
+            return Err(ScoreError::TooFew { name: "the number of columns", least: 1, value: 0 });
+        }
+        let refused = |reason: String| ScoreError::Eigen { dim, reason };
+        let finite = |j: usize| (0..dim).all(|i| covariance[(i, j)].is_finite());
+        if !(0..dim).all(finite) {
+            return Err(refused("an entry is not finite".into()));
+        }
+        let eigen = covariance.self_adjoint_eigen(Side::Lower).map_err(|error| refused(format!("{error:?}")))?;
+        // The solver sorts upwards; rounding can leave a zero eigenvalue slightly negative.
+        let column = eigen.S().column_vector();
+        let eigenvalues = (0..dim).rev().map(|i| column[i].max(0.0)).collect();
+        let vectors = Mat::from_fn(dim, dim, |i, j| eigen.U()[(i, dim - 1 - j)]);
+        Ok(Self { mean, eigenvalues, vectors })
+    }
+
+    /// Mean of `ln x_0` (d).
+    pub fn mean(&self) -> &[f64] {
+        &self.mean
+    }
+
+    /// Eigenvalues of the covariance of `ln x_0` (d), falling, not negative.
+    pub fn eigenvalues(&self) -> &[f64] {
+        &self.eigenvalues
+    }
+
+    /// Number of dimensions `d`.
+    pub fn dim(&self) -> usize {
+        self.mean.len()
+    }
+
+    /// The expected squared error `E‖Y_0 − D(Ȳ, v)‖²` at log variance `v ≥ 0`, summed over coordinates: `Σ λ v/(λ + v)`.
+    pub fn expected_loss(&self, v: f64) -> f64 {
+        let term = |&lambda: &f64| if v > 0.0 { lambda * v / (lambda + v) } else { 0.0 };
+        self.eigenvalues.iter().map(term).sum()
+    }
+
+    /// The draw of `ln x` from the full-covariance log-normal that belongs to `d` standard normals: `μ + Q √λ z`.
+    ///
+    /// # Errors
+    /// When `z` does not have `d` values.
+    pub fn sample(&self, z: &[f64]) -> Result<Vec<f64>, ScoreError> {
+        same_shape("the noise", &[z.len()], &[self.dim()])?;
+        Ok(self.colour(z.to_vec()))
+    }
+
+    /// `count` draws of `ln x` (count × d) from addressed noise: row `i` is index `first_index + i`, step 0.
+    pub fn sample_rows(&self, noise: &Noise, stream: Stream, first_index: u64, count: usize) -> Array2<f64> {
+        let mut z = vec![0.0; count * self.dim()];
+        noise.rows_normal_f64(stream, first_index, 0, &mut z, self.dim());
+        self.array(self.colour(z), count)
+    }
+
+    /// `μ + Q √λ z` for rows of normals, one after another.
+    fn colour(&self, mut z: Vec<f64>) -> Vec<f64> {
+        for row in z.chunks_mut(self.dim()) {
+            let scaled = row.iter_mut().zip(&self.eigenvalues);
+            scaled.for_each(|(z, lambda)| *z *= lambda.sqrt());
+        }
+        self.rotate_back(&z)
+    }
+
+    /// `μ + Q a` for rows `a`, one after another.
+    fn rotate_back(&self, rows: &[f64]) -> Vec<f64> {
+        let mut out: Vec<f64> = self.mean.iter().copied().cycle().take(rows.len()).collect();
+        multiply_add(&mut out, rows, self.vectors.transpose(), self.dim());
+        out
+    }
+
+    fn array(&self, values: Vec<f64>, rows: usize) -> Array2<f64> {
+        Array2::from_shape_vec((rows, self.dim()), values).expect("the vector was made with rows · d values")
+    }
+}
+
+/// `out += rows · matrix`, with `rows` and `out` row after row of `d` values.
+fn multiply_add(out: &mut [f64], rows: &[f64], matrix: MatRef<'_, f64>, d: usize) {
+    let n = rows.len() / d;
+    matmul(
+        MatMut::from_row_major_slice_mut(out, n, d),
+        Accum::Add,
+        MatRef::from_row_major_slice(rows, n, d),
+        matrix,
+        1.0,
+        faer::get_global_parallelism(),
+    );
+}
+
+/// Rows are samples, columns the `d` coordinates. At `v = 0` the state is returned as it is.
+impl Denoiser<Array2<f64>> for LinearDenoiser {
+    fn denoise(&self, y_bar: &Array2<f64>, v: f64) -> Result<Array2<f64>, DenoiseError> {
+        let (rows, d) = y_bar.dim();
+        if d != self.dim() {
+            return Err(DenoiseError::Shape { expected: vec![rows, self.dim()], found: vec![rows, d] });
+        }
+        check_level(v)?;
+        if v == 0.0 {
+            return Ok(y_bar.clone());
+        }
+        let offsets = self.mean.iter().cycle();
+        let centred: Vec<f64> = y_bar.iter().zip(offsets).map(|(y, mu)| y - mu).collect();
+        let mut rotated = vec![0.0; rows * d];
+        multiply_add(&mut rotated, &centred, self.vectors.as_ref(), d);
+        for row in rotated.chunks_mut(d) {
+            let gains = row.iter_mut().zip(&self.eigenvalues);
+            gains.for_each(|(a, lambda)| *a *= lambda / (lambda + v));
+        }
+        Ok(self.array(self.rotate_back(&rotated), rows))
+    }
+}

@@ -1,0 +1,110 @@
+//! Time sampling: the law of the noise level `r = √v` that training draws from, given by its quantile function.
+//!
+//! ```text
+//! log-normal    ln r = mean + sd Φ⁻¹(u), clipped to [ln r_min, ln r_max]       (Karras et al. 2022)
+//! log-uniform   ln r = ln r_min + u ln(r_max/r_min)
+//! uniform       v = r_min² + u (r_max² − r_min²)          uniform in time under constant volatility
+//! published     v = σ² k/N,  k = 1 + ⌊u (N − 1)⌋          the authors' integer steps 1 … N−1
+//! ```
+//!
+//! A batch is stratified: its levels are the quantiles of `u_i = (i + u)/B` for one uniform `u`, so that every batch covers
+//! the whole range and the loss has little variance from the levels.
+
+use gbm_sde::lognormal::normal_quantile;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{ScoreError, finite, positive};
+
+/// The law of the noise level in training.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum TimeSampling {
+    /// `ln r` is normal; the levels beyond the ends are moved to the ends.
+    LogNormal {
+        /// Mean of `ln r`.
+        mean: f64,
+        /// Standard deviation of `ln r`, positive.
+        sd: f64,
+        /// Least noise level, positive.
+        r_min: f64,
+        /// Greatest noise level.
+        r_max: f64,
+    },
+    /// `ln r` is uniform.
+    LogUniform {
+        /// Least noise level, positive.
+        r_min: f64,
+        /// Greatest noise level.
+        r_max: f64,
+    },
+    /// `v = r²` is uniform.
+    Uniform {
+        /// Least noise level, positive.
+        r_min: f64,
+        /// Greatest noise level.
+        r_max: f64,
+    },
+    /// The authors' integer time steps under constant volatility and horizon 1.
+    Published {
+        /// Volatility, positive.
+        sigma: f64,
+        /// Number of steps `N`, at least 2.
+        steps: usize,
+    },
+}
+
+impl TimeSampling {
+    /// Checks the parameters; [`TimeSampling::quantile`] of unchecked ones may be NaN.
+    ///
+    /// # Errors
+    /// Names the parameter that is not finite, not positive or in the wrong order.
+    pub fn check(&self) -> Result<(), ScoreError> {
+        let range = |r_min: f64, r_max: f64| {
+            positive("r_min", r_min)?;
+            positive("r_max", r_max)?;
+            if r_min < r_max {
+                Ok(())
+            } else {
+                Err(ScoreError::Order { low: "r_min", low_value: r_min, high: "r_max", high_value: r_max })
+            }
+        };
+        match *self {
+            Self::LogNormal { mean, sd, r_min, r_max } => {
+                finite("mean", mean)?;
+                positive("sd", sd)?;
+                range(r_min, r_max)
+            }
+            Self::LogUniform { r_min, r_max } | Self::Uniform { r_min, r_max } => range(r_min, r_max),
+            Self::Published { sigma, steps } => {
+                positive("sigma", sigma)?;
+                if steps >= 2 { Ok(()) } else { Err(ScoreError::TooFew { name: "steps", least: 2, value: steps }) }
+            }
+        }
+    }
+
+    /// The log variance `v` below which a share `u` of all training levels lies; `u` in `(0, 1)`.
+    pub fn quantile(&self, u: f64) -> f64 {
+        match *self {
+            Self::LogNormal { mean, sd, r_min, r_max } => {
+                let ln_r = mean + sd * normal_quantile(u);
+                // `max` and `min` rather than `clamp`, which panics on a range that is not one.
+                (2.0 * ln_r).exp().max(r_min * r_min).min(r_max * r_max)
+            }
+            Self::LogUniform { r_min, r_max } => r_min * r_min * (2.0 * u * (r_max / r_min).ln()).exp(),
+            Self::Uniform { r_min, r_max } => r_min * r_min + u * (r_max * r_max - r_min * r_min),
+            Self::Published { sigma, steps } => {
+                let last = steps.saturating_sub(1) as f64;
+                let k = 1.0 + (u * last).floor().min(last - 1.0);
+                sigma * sigma * k / steps as f64
+            }
+        }
+    }
+
+    /// Fills `out` with the levels of a stratified batch: the quantiles of `(i + u)/B`, for one uniform `u` in `(0, 1)`.
+    pub fn stratified(&self, u: f64, out: &mut [f64]) {
+        let size = out.len() as f64;
+        for (i, v) in out.iter_mut().enumerate() {
+            *v = self.quantile((i as f64 + u) / size);
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Multiplicative denoising score matching for tensors, in the form that training uses.
+//!
+//! ```text
+//! M-DSM with weight λ(v):   ½ λ(v) ‖h − h_target‖² = ½ (λ(v)/v²) ‖D − y₀‖²
+//! ```
+//!
+//! The scalar factor `λ/v²` is [`TimeWeight::denoiser_factor`](crate::TimeWeight::denoiser_factor); here it meets tensors.
+
+use tch::{Kind, TchError, Tensor};
+
+use crate::weight::TimeWeight;
+
+/// Squared error `‖D − y₀‖²` of each image, summed over its pixels: `[B]` from two `[B, …]` tensors.
+///
+/// # Errors
+/// When the shapes differ.
+pub fn squared_error(denoised: &Tensor, y0: &Tensor) -> Result<Tensor, TchError> {
+    denoised.f_sub(y0)?.f_square()?.f_flatten(1, -1)?.f_sum_dim_intlist([1_i64].as_slice(), false, Kind::Float)
+}
+
+/// The weighted loss, averaged over the images and over `pixels`, from the errors of [`squared_error`] at log variances
+/// `levels`.
+///
+/// # Errors
+/// When `errors` and `levels` differ in length.
+pub fn weighted_loss(
+    errors: &Tensor,
+    levels: &[f64],
+    weight: TimeWeight,
+    sigma_d: f64,
+    pixels: f64,
+) -> Result<Tensor, TchError> {
+    let factors: Vec<f32> = levels.iter().map(|&v| (weight.denoiser_factor(v, sigma_d) / pixels) as f32).collect();
+    errors.f_mul(&Tensor::f_from_slice(&factors)?.f_to_device(errors.device())?)?.f_mean(Kind::Float)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_weighted_loss_is_the_weighted_error_of_the_hyvarinen_score() {
+        // λ ‖h − h_target‖² with h = (D − ȳ)/v − 1 and h_target = −1 − ε/√v, written out.
+        let (y0, eps, d) = ([0.3, -0.2], [0.7, -1.4], [0.25, 0.1]);
+        let levels = [0.09, 1.7];
+        for weight in [TimeWeight::Paper, TimeWeight::Noise, TimeWeight::Edm] {
+            let mut expected = 0.0;
+            for i in 0..2 {
+                let v: f64 = levels[i];
+                let y_bar = y0[i] + v.sqrt() * eps[i];
+                let h = (d[i] - y_bar) / v - 1.0;
+                let target = -1.0 - eps[i] / v.sqrt();
+                expected += 0.5 * weight.lambda(v, 0.2) * (h - target).powi(2);
+            }
+            let tensor = |x: [f64; 2]| Tensor::from_slice(&x).reshape([2, 1]);
+            let errors = squared_error(&tensor(d), &tensor(y0)).unwrap();
+            let loss = weighted_loss(&errors, &levels, weight, 0.2, 1.0).unwrap().double_value(&[]);
+            assert!((0.5 * loss - expected / 2.0).abs() < 1e-5 * expected, "{weight:?}: {loss} {expected}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+# Every command of the project; `just` alone lists them.
+
+set positional-arguments
+
+dale := "target/release/dale"
+
+[private]
+default:
+    @just --list --unsorted
+
+# Train, sample, evaluate and report in one go: `just reproduce mnist`
+reproduce experiment='mnist' *options: build
+    {{dale}} reproduce "$@"
+
+# Everything that is tested, without network and without data
+test: setup
+    cargo test --release --workspace --features samplers/torch,score-match/torch
+
+# The whole road in a few minutes; fails unless the trained network beats the baselines
+smoke: build
+    {{dale}} --out-root target/smoke reproduce mnist --preset smoke --check
+
+# Heun with few network calls against Dale–Langevin with 1,000, on the shipped weights (or those of a run)
+compare-samplers run='results/mnist-cpu' *options: build
+    {{dale}} compare-samplers "$@"
+
+# Digits from the shipped weights, without any data set
+sample run='results/mnist-cpu' *options: build
+    {{dale}} sample "$@"
+
+# What this machine has and lacks
+doctor: build
+    {{dale}} doctor
+
+# Benchmarks of the sampler kernels
+bench: setup
+    cargo bench -p samplers
+
+# One training step against PyTorch eager, side by side (needs `just setup-pytorch`)
+bench-pytorch: build
+    .venv/bin/python scripts/bench_pytorch.py
+
+# The four crates that need no libtorch, without it
+test-without-libtorch:
+    cargo test --release -p gbm-sde -p score-match -p samplers -p metrics
+
+# Formatting, lints and docs, warnings denied
+lint: setup
+    cargo fmt --all --check
+    cargo clippy --release --workspace --all-targets --features samplers/torch,score-match/torch -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps --features samplers/torch,score-match/torch
+
+# Build the `dale` program
+build: setup
+    @cargo build --release -p bench-harness
+
+# Make .venv with the pinned libtorch; a no-op when it is there
+setup:
+    @scripts/setup
+
+# The same with every wheel that PyTorch's Python needs
+setup-pytorch:
+    @scripts/setup full

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use gbm_sde::Schedule;
+use models::write::write_atomically;
 use samplers::{GridConfig, SamplerConfig};
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +13,6 @@ use crate::data::Dataset;
 use crate::evaluate::{Judge, Score};
 use crate::figures;
 use crate::generate::{Trained, generate};
-use crate::report::write::write_atomically;
 use crate::session::Session;
 
 /// The comparison; `samplers.json`.

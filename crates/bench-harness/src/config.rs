@@ -359,7 +359,7 @@ fn check(path: &Path, e: &Experiment) -> Result<(), ConfigError> {
     if !(t.rate > 0.0 && t.rate.is_finite()) {
         return refuse("training.rate", format!("{} is not a positive number", t.rate));
     }
-    if t.clip.is_some_and(|c| !(c > 0.0)) {
+    if t.clip.is_some_and(|c| c.is_nan() || c <= 0.0) {
         return refuse("training.clip", "must be positive, or absent for no clipping".to_owned());
     }
     for (key, value) in [("training.ema", t.ema), ("adam.beta1", t.adam.beta1), ("adam.beta2", t.adam.beta2)] {

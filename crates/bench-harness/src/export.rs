@@ -10,7 +10,7 @@ use tch::Device;
 use crate::checkpoints::{Checkpoints, layout_of};
 
 /// Files that are copied as they are.
-const COPIED: [&str; 4] = ["config.toml", "manifest.json", "metrics.json", "metrics.jsonl"];
+const COPIED: [&str; 5] = ["config.toml", "manifest.json", "metrics.json", "metrics.jsonl", "report.html"];
 
 /// Copies settings, metrics and figures of `run` into `folder`, with the averaged weights in half precision.
 ///

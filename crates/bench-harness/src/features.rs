@@ -4,13 +4,13 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use models::classifier::{self, TrainingConfig};
+use models::write::write_atomically;
 use tch::{Kind, Tensor};
 
 use crate::data::{Dataset, ImageSet};
 use crate::evaluate::HELD_OUT_FROM;
 use crate::pixels;
 use crate::progress::Progress;
-use crate::report::write::write_atomically;
 use crate::session::Session;
 
 /// Trains on the first 50,000 training images, says the accuracy on the test images, and writes the weights to `out`.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use gbm_sde::{Noise, Schedule, Stream};
+use models::write::write_atomically;
 use ndarray::{Array3, ArrayView3, Axis, Slice, concatenate};
 use samplers::{AddressedNoise, Sampler};
 use serde_json::Value;
@@ -23,7 +24,6 @@ use crate::report::image::{Grid, Png, Strip};
 use crate::report::page::{Banner, Block, Card, Figure, Page, Section};
 use crate::report::plot::{Chart, Mark, Rule, Series, Svg};
 use crate::report::table::{Cell, Column, Table};
-use crate::report::write::write_atomically;
 use crate::reproduce::SHOWN;
 use crate::run::Run;
 use crate::session::Session;
@@ -184,7 +184,7 @@ fn path(run: &Run, trained: &Trained, data: &Dataset, session: &Session) -> Resu
     let mut failure = None;
     let every = (grid.steps() / 8).max(1);
     let mut keep = |step: samplers::Step<'_, Tensor>| {
-        if (step.index + 1) % every == 0 || step.index + 1 == step.total {
+        if (step.index + 1).is_multiple_of(every) || step.index + 1 == step.total {
             match e.pixels.bytes(step.state).and_then(|b| pixels::to_array(&b)) {
                 Ok(image) => states.push((step.v.sqrt(), image)),
                 Err(error) => failure = Some(error),
@@ -209,7 +209,7 @@ fn join(images: Vec<Array3<u8>>) -> Result<Array3<u8>> {
 fn short(r: f64) -> String {
     if r == 0.0 {
         "0".into()
-    } else if r < 0.095 {
+    } else if r < 0.995 {
         format!("{r:.2}")
     } else {
         format!("{r:.1}")
@@ -225,11 +225,12 @@ fn loss_chart(run: &Run) -> Result<Chart> {
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .filter_map(|v| Some((v["step"].as_f64()?, v["loss"].as_f64()?)))
         .collect();
+    let width = (points.len() / 25).max(2);
     let smooth = points
         .iter()
         .enumerate()
         .map(|(i, (x, _))| {
-            let window = &points[i.saturating_sub(9)..=i];
+            let window = &points[i.saturating_sub(width - 1)..=i];
             (*x, window.iter().map(|p| p.1).sum::<f64>() / window.len() as f64)
         })
         .collect();
@@ -239,7 +240,7 @@ fn loss_chart(run: &Run) -> Result<Chart> {
         y_scale: Scale::Log,
         series: vec![
             Series { name: "mean between two lines of the log".into(), mark: Mark::Faint, points, ..Series::default() },
-            Series { name: "running mean of ten".into(), points: smooth, ..Series::default() },
+            Series { name: format!("running mean of {width}"), points: smooth, ..Series::default() },
         ],
         ..Chart::default()
     })
@@ -264,8 +265,15 @@ fn levels_chart(levels: &[LevelLoss]) -> Chart {
 }
 
 fn levels_table(levels: &[LevelLoss]) -> Result<Table> {
-    let columns = ["noise level r", "network", "linear denoiser", "linear, closed form", "network / linear"];
-    let mut table = Table::new("Squared error per image", columns.iter().map(|c| Column::number(*c)).collect());
+    let columns = [
+        ("noise level r", 2),
+        ("network", 3),
+        ("linear denoiser", 3),
+        ("linear, closed form", 3),
+        ("network / linear", 3),
+    ];
+    let columns = columns.map(|(name, decimals)| Column { decimals: Some(decimals), ..Column::number(name) });
+    let mut table = Table::new("Squared error per image", columns.to_vec());
     for l in levels {
         table.push(vec![
             l.r.into(),
@@ -303,8 +311,8 @@ fn scores(caption: &str, first: &str, scores: &[Score]) -> Result<Table> {
     let columns = vec![
         Column::text(first),
         Column::number("N"),
-        Column { decimals: Some(1), ..Column::number("cnn-fid") },
-        Column { decimals: Some(4), ..Column::number("KID") },
+        Column::number("cnn-fid"),
+        Column::number("KID"),
         Column::number("calls"),
         Column { unit: Some("s".into()), decimals: Some(4), ..Column::number("time per image") },
     ];

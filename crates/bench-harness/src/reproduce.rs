@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use gbm_sde::Schedule;
+use models::write::write_atomically;
 use ndarray::{Array1, Array3};
 use ndarray_npy::{NpzReader, NpzWriter};
 use serde::{Deserialize, Serialize};
@@ -18,7 +19,6 @@ use crate::figures;
 use crate::generate::{Generated, Trained, generate};
 use crate::levels;
 use crate::progress::human_seconds;
-use crate::report::write::write_atomically;
 use crate::run::Run;
 use crate::session::Session;
 use crate::train::{Start, train};
@@ -82,11 +82,9 @@ pub fn samples(run: &Run, trained: &Trained, session: &Session) -> Result<(Array
     let key = run.sampling_key()?;
     let path = run.folder.join("samples.npz");
     if let Some(record) = run.read_json::<SamplesRecord>("samples.json").filter(|r| r.key == key) {
-        if let Ok(images) = read_npz(&path) {
-            if images.dim().0 == record.n {
-                tracing::info!("sampling: finished before, {} images", record.n);
-                return Ok((images, record));
-            }
+        if let Some(images) = read_npz(&path).ok().filter(|images| images.dim().0 == record.n) {
+            tracing::info!("sampling: finished before, {} images", record.n);
+            return Ok((images, record));
         }
         tracing::warn!("{}: not readable, drawing the images again", path.display());
     }
@@ -153,7 +151,7 @@ pub fn check(evaluation: &Evaluation) -> Result<()> {
     let (own, normal) = (evaluation.samples(), evaluation.row(LOG_NORMAL));
     let (own, normal) = own.zip(normal).context("check: metrics.json lacks a row")?;
     own.fingerprint.comparable(&normal.fingerprint)?;
-    if !(own.cnn_fid < normal.cnn_fid) {
+    if own.cnn_fid.is_nan() || own.cnn_fid >= normal.cnn_fid {
         bail!("check: cnn-fid {:.1} of the samples, {:.1} of the log-normal", own.cnn_fid, normal.cnn_fid);
     }
     tracing::info!(
@@ -204,6 +202,7 @@ fn write_manifest(
         &json!({
             "program": concat!("dale ", env!("CARGO_PKG_VERSION")),
             "revision": revision(),
+            "command": command(),
             "experiment": run.experiment.name,
             "preset": preset,
             "seed": run.experiment.seed,
@@ -228,6 +227,11 @@ fn write_manifest(
 fn revision() -> Option<String> {
     let output = std::process::Command::new("git").args(["describe", "--always", "--dirty"]).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// The command line, with the program's name for its path.
+fn command() -> String {
+    std::iter::once("dale".to_owned()).chain(std::env::args().skip(1)).collect::<Vec<_>>().join(" ")
 }
 
 /// Prints the result, with the grid's path.

@@ -9,7 +9,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use models::checkpoint::write_atomically;
+use models::write::write_atomically;
 use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};

@@ -121,7 +121,9 @@ pub fn train(run: &Run, data: &Dataset, session: &Session, start: Start) -> Resu
         let index = Tensor::from_slice(&batches.indices(step)).to_device(session.device);
         let y0 = e.pixels.log_tensor(&images.f_index_select(0, &index)?)?;
         let shape = [t.batch as i64, e.network.channels, e.network.size, e.network.size];
-        let eps = perturbation(&noise, step, shape, e.seed, session.device)?;
+        // Dropout, and noise on a GPU, come from libtorch's generator: seeding it for each step makes them addressed, too.
+        tch::manual_seed((e.seed ^ step.wrapping_mul(0x9e37_79b9_7f4a_7c15)) as i64);
+        let eps = perturbation(&noise, step, shape, session.device)?;
         let r: Vec<f32> = levels.iter().map(|v| v.sqrt() as f32).collect();
         let r = Tensor::from_slice(&r).to_device(session.device).view([-1, 1, 1, 1]);
         let y_bar = y0.f_addcmul(&eps, &r)?;
@@ -247,12 +249,11 @@ fn drain(pending: &mut Vec<(Tensor, Tensor)>, last: u64, checkpoints: &Checkpoin
     Ok((losses / count, norms / count))
 }
 
-/// Noise of a step's batch. On a GPU it comes from libtorch's generator, seeded for each step.
-fn perturbation(noise: &Noise, step: u64, shape: [i64; 4], seed: u64, device: Device) -> Result<Tensor> {
+/// Noise of a step's batch: addressed on a CPU, from libtorch's generator on a GPU.
+fn perturbation(noise: &Noise, step: u64, shape: [i64; 4], device: Device) -> Result<Tensor> {
     if device == Device::Cpu {
         return Ok(pixels::normals(noise, Stream::PERTURB, step * shape[0] as u64, shape, device)?);
     }
-    tch::manual_seed((seed ^ step.wrapping_mul(0x9e37_79b9_7f4a_7c15)) as i64);
     Ok(Tensor::f_randn(shape, (Kind::Float, device))?)
 }
 

@@ -1,5 +1,7 @@
 //! The `dale` program from outside: the whole road on drawn digits, interruption, resumption, and every kind of bad input.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -142,6 +144,17 @@ fn the_whole_road_leaves_a_complete_run_and_skips_it_the_second_time() {
     other[at..at + 2].copy_from_slice(b"24");
     fs::write(&path, other).unwrap();
     fails(dale(folder.path(), &["sample", shipped_name]), &["weights.safetensors", "expected F32 or F16"]);
+}
+
+#[test]
+fn the_published_recipe_walks_the_road_too() {
+    let folder = TempDir::new().unwrap();
+    let mut arguments = tiny("reproduce", &["--set", "sampling.n=4", "--set", "sampling.grid.steps=20"]);
+    arguments[3] = "published";
+    let output = succeeds(dale(folder.path(), &arguments));
+    let manifest = fs::read_to_string(run_folder(folder.path()).join("metrics.json")).unwrap();
+    let metrics: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    assert_eq!(metrics["scores"][0]["calls"], 20, "{}", stderr(&output));
 }
 
 #[test]

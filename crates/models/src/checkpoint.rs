@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -18,6 +17,7 @@ use crate::denoise::Head;
 use crate::params::{Flat, Layout};
 use crate::precision::Precision;
 use crate::unet::UNetConfig;
+use crate::write::write_atomically;
 use crate::{ModelError, Result};
 
 /// Version of the file's format.
@@ -144,32 +144,7 @@ pub fn save_as(path: &Path, header: &Header, layout: &Layout, parts: Parts<'_>, 
     let json = serde_json::to_string(header).map_err(|e| broken(e.to_string()))?;
     let metadata = HashMap::from([("dale".to_owned(), json)]);
     let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| broken(e.to_string()))?;
-    write_atomically(path, &bytes)
-}
-
-/// Writes `bytes` to a temporary name beside `path`, syncs, and renames.
-///
-/// # Errors
-/// [`ModelError::Io`]; what was at `path` before is still there.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".tmp");
-    let temporary = path.with_file_name(name);
-    let write = || {
-        let mut file = fs::File::create(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)?;
-        if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
-            fs::File::open(folder)?.sync_all()?;
-        }
-        Ok(())
-    };
-    write().map_err(|source| {
-        // A leftover is harmless; the error that matters is the first one.
-        let _ = fs::remove_file(&temporary);
-        ModelError::Io { path: path.to_owned(), source }
-    })
+    Ok(write_atomically(path, &bytes)?)
 }
 
 /// Reads a checkpoint and gives its tensors the network's own layout.
@@ -331,17 +306,5 @@ mod tests {
         let other = |_: &UNetConfig| layout_of(&UNetConfig { widths: vec![8, 24], ..network() });
         let error = load(&path, other, Device::Cpu).unwrap_err().to_string();
         assert!(error.contains("ema/down.1.0.conv1.weight") || error.contains("expected F32 or F16"), "{error}");
-    }
-
-    #[test]
-    fn a_failed_write_keeps_the_file_before() {
-        let folder = tempfile::tempdir().unwrap();
-        let target = folder.path().join("kept");
-        fs::create_dir(&target).unwrap();
-        fs::write(target.join("inside"), b"x").unwrap();
-        // Renaming a file over a folder fails on every system.
-        let error = write_atomically(&target, b"new").unwrap_err();
-        assert!(matches!(error, ModelError::Io { ref path, .. } if *path == target));
-        assert!(target.join("inside").exists() && !folder.path().join("kept.tmp").exists());
     }
 }

@@ -34,7 +34,7 @@ pub enum ModelError {
         /// What is wrong with it.
         reason: String,
     },
-    /// Reading or writing a file failed.
+    /// Reading a file failed.
     #[error("{path}: {source}", path = path.display())]
     Io {
         /// The file.
@@ -42,6 +42,9 @@ pub enum ModelError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Writing a file failed; what was there before still is.
+    #[error(transparent)]
+    Write(#[from] crate::write::WriteError),
     /// An input of the wrong shape.
     #[error("{what}: expected shape {expected:?}, found {found:?}")]
     Shape {

@@ -145,7 +145,6 @@ impl Flat {
     }
 
     /// The buffer.
-    #[must_use]
     pub fn tensor(&self) -> &Tensor {
         &self.0
     }
@@ -196,7 +195,6 @@ impl Weights {
     }
 
     /// The tensor of one parameter.
-    #[must_use]
     pub fn get(&self, id: ParamId) -> &Tensor {
         &self.leaves[id.0]
     }

@@ -3,12 +3,11 @@
 //! Images are `N × H × W` bytes, black 0 to white 255. A grid is enlarged by a whole factor, so that pixels stay pixels, with light
 //! separators between the images and around them.
 
+use models::write::{WriteError, write_atomically};
 use std::path::Path;
 
 use ndarray::{Array3, ArrayView2, ArrayView3, Axis};
 use thiserror::Error;
-
-use super::write::{WriteError, write_atomically};
 
 /// Pixels in the largest picture that is drawn; a larger one is a mistake in the scale or the number of images.
 const MOST_PIXELS: usize = 1 << 28;

@@ -20,7 +20,6 @@ pub mod image;
 pub mod page;
 pub mod plot;
 pub mod table;
-pub mod write;
 
 mod legend;
 mod pen;

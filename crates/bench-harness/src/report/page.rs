@@ -3,6 +3,7 @@
 //! Charts stand in it as SVG, pictures as base64 PNG, the style sheet inline. It follows the reader's light or dark scheme, and a wide
 //! table or strip scrolls in its own box, so that a page fits a telephone too.
 
+use models::write::{WriteError, write_atomically};
 use std::path::Path;
 
 use base64::Engine;
@@ -12,7 +13,6 @@ use super::html::{STYLE, escape};
 use super::image::{ImageError, Png, Strip};
 use super::plot::Svg;
 use super::table::Table;
-use super::write::{WriteError, write_atomically};
 
 /// A warning in a frame at the head of the page.
 #[derive(Clone, Debug, PartialEq, Eq)]

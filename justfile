@@ -9,7 +9,7 @@ default:
     @just --list --unsorted
 
 # Train, sample, evaluate and report in one go: `just reproduce mnist`
-reproduce experiment='mnist' *options: build
+reproduce *arguments: build
     {{dale}} reproduce "$@"
 
 # Everything that is tested, without network and without data
@@ -18,14 +18,15 @@ test: setup
 
 # The whole road in a few minutes; fails unless the trained network beats the baselines
 smoke: build
+    rm -rf target/smoke
     {{dale}} --out-root target/smoke reproduce mnist --preset smoke --check
 
 # Heun with few network calls against Dale–Langevin with 1,000, on the shipped weights (or those of a run)
-compare-samplers run='results/mnist-cpu' *options: build
-    {{dale}} compare-samplers "$@"
+compare-samplers *arguments: build
+    {{dale}} compare-samplers --check "$@"
 
 # Digits from the shipped weights, without any data set
-sample run='results/mnist-cpu' *options: build
+sample *arguments: build
     {{dale}} sample "$@"
 
 # What this machine has and lacks

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use gbm_sde::Schedule;
 use models::write::write_atomically;
 use samplers::{GridConfig, SamplerConfig};
@@ -69,6 +69,33 @@ fn with_steps(grid: GridConfig, n: usize) -> GridConfig {
     }
 }
 
+impl Comparison {
+    /// Whether Heun, with at most 40 calls, is at least as good by `cnn-fid` as Dale–Langevin, and a sentence that says it.
+    ///
+    /// # Errors
+    /// If a row of either is missing, or the rows were not made by one protocol.
+    pub fn verdict(&self) -> Result<(bool, String)> {
+        let best = |name: &str, most: usize| {
+            let rows = self.scores.iter().filter(|s| s.name == name && s.calls.is_some_and(|c| c <= most));
+            rows.min_by(|a, b| a.cnn_fid.total_cmp(&b.cnn_fid))
+        };
+        let (heun, dale) =
+            best("heun", 40).zip(best("dale-langevin", usize::MAX)).context("a sampler's row is missing")?;
+        heun.fingerprint.comparable(&dale.fingerprint)?;
+        let holds = heun.cnn_fid <= dale.cnn_fid;
+        let text = format!(
+            "Heun with {} calls is {} Dale–Langevin with {}: cnn-fid {:.1} against {:.1}, {} images each.",
+            heun.calls.unwrap_or_default(),
+            if holds { "at least as good as" } else { "worse than" },
+            dale.calls.unwrap_or_default(),
+            heun.cnn_fid,
+            dale.cnn_fid,
+            heun.n
+        );
+        Ok((holds, text))
+    }
+}
+
 /// Writes `samplers.json` and `samplers.md` into `folder`, and returns the table as terminal text.
 ///
 /// # Errors
@@ -77,6 +104,10 @@ pub fn write(comparison: &Comparison, folder: &Path) -> Result<String> {
     let table = figures::comparison_table(comparison)?;
     let json = serde_json::to_string_pretty(comparison)? + "\n";
     write_atomically(&folder.join("samplers.json"), json.as_bytes())?;
-    write_atomically(&folder.join("samplers.md"), table.to_markdown().as_bytes())?;
-    Ok(table.to_text())
+    write_atomically(
+        &folder.join("samplers.md"),
+        format!("{}\n{}\n", table.to_markdown(), comparison.verdict()?.1).as_bytes(),
+    )?;
+    let (_, verdict) = comparison.verdict()?;
+    Ok(format!("{}\n{verdict}", table.to_text()))
 }

@@ -92,6 +92,23 @@ pub enum Decay {
     Cosine,
 }
 
+/// How an image's squared errors become its loss.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reduction {
+    /// Their mean over the pixels.
+    #[default]
+    Mean,
+    /// Their sum: the published choice, which Adam's epsilon can tell from the mean.
+    Sum,
+}
+
+impl Reduction {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// Which weights a training run keeps for sampling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -129,6 +146,9 @@ pub struct TrainingConfig {
     pub keep: Keep,
     /// Weight of the loss by noise level.
     pub weight: TimeWeight,
+    /// Mean or sum over the pixels.
+    #[serde(default, skip_serializing_if = "Reduction::is_default")]
+    pub reduction: Reduction,
     /// Distribution of the noise levels.
     pub time: TimeSampling,
     /// Added to `v` where the network and the loss see it: the authors' code is one step off (σ²/N), ours is not.
@@ -149,7 +169,7 @@ pub struct TrainingConfig {
 pub struct SamplingConfig {
     /// Number of images.
     pub n: usize,
-    /// Images the network sees at once; changes no image.
+    /// Images the network sees at once; another value changes how sums are rounded, nothing else.
     pub batch: usize,
     /// The sampler.
     pub sampler: SamplerConfig,
@@ -250,18 +270,6 @@ pub fn adjust(path: &Path, experiment: &Experiment, assignments: &[String]) -> R
     resolve_text(path, &text, "none", assignments)
 }
 
-/// Names of the presets in a file.
-///
-/// # Errors
-/// [`ConfigError::Read`] or [`ConfigError::Syntax`].
-pub fn presets(path: &Path) -> Result<Vec<String>, ConfigError> {
-    let text = fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-    let table: Table =
-        toml::from_str(&text).map_err(|e| ConfigError::Syntax { path: path.to_owned(), message: e.to_string() })?;
-    let presets = table.get("preset").and_then(Value::as_table);
-    Ok(presets.map(|p| p.keys().cloned().collect()).unwrap_or_default())
-}
-
 /// Lays `overlay` over `base`, key by key. A table that names another `kind` replaces the whole table.
 fn merge(base: &mut Table, overlay: &Table) {
     for (key, value) in overlay {
@@ -345,16 +353,21 @@ fn check(path: &Path, e: &Experiment) -> Result<(), ConfigError> {
     }
     let t = &e.training;
     let counts = [
-        ("training.batch", t.batch),
-        ("training.steps", t.steps as usize),
-        ("training.checkpoint_every", t.checkpoint_every as usize),
-        ("training.log_every", t.log_every as usize),
-        ("sampling.n", e.sampling.n),
-        ("sampling.batch", e.sampling.batch),
-        ("evaluation.level_images", e.evaluation.level_images),
+        ("training.batch", t.batch as u64, 1, 1 << 16),
+        ("training.steps", t.steps, 1, 1 << 40),
+        ("training.checkpoint_every", t.checkpoint_every, 1, u64::MAX),
+        ("training.log_every", t.log_every, 1, 10_000),
+        ("sampling.n", e.sampling.n as u64, 2, 10_000_000),
+        ("sampling.batch", e.sampling.batch as u64, 1, 1 << 16),
+        ("evaluation.level_images", e.evaluation.level_images as u64, 1, 1 << 20),
+        ("evaluation.resamples", e.evaluation.resamples as u64, 2, 1 << 16),
+        ("evaluation.kid_subsets", e.evaluation.kid_subsets as u64, 1, 1 << 16),
+        ("evaluation.kid_size", e.evaluation.kid_size as u64, 2, 1 << 16),
     ];
-    if let Some((key, _)) = counts.iter().find(|(_, value)| *value == 0) {
-        return refuse(key, "must be at least 1".to_owned());
+    for (key, value, least, most) in counts {
+        if !(least..=most).contains(&value) {
+            return refuse(key, format!("{value} is not between {least} and {most}"));
+        }
     }
     if !(t.rate > 0.0 && t.rate.is_finite()) {
         return refuse("training.rate", format!("{} is not a positive number", t.rate));
@@ -373,17 +386,20 @@ fn check(path: &Path, e: &Experiment) -> Result<(), ConfigError> {
     if t.head == Head::Stein && schedule.log_drift(schedule.horizon()).abs() > 1e-12 {
         return refuse("training.head", "the Stein head needs process.drift = \"zero-log\"".to_owned());
     }
-    if let Err(error) = e.sampling.grid.build(Some(&schedule)) {
-        return refuse("sampling.grid", error.to_string());
+    let grid = match e.sampling.grid.build(Some(&schedule)) {
+        Ok(grid) => grid,
+        Err(error) => return refuse("sampling.grid", error.to_string()),
+    };
+    let top = schedule.log_variance(schedule.horizon());
+    if grid.start() > top * (1.0 + 1e-9) {
+        let (start, top) = (grid.start().sqrt(), top.sqrt());
+        return refuse("sampling.grid", format!("starts at r = {start}, beyond the process, which ends at r = {top}"));
     }
     if let Err(error) = e.sampling.sampler.build::<ndarray::Array2<f32>>() {
         return refuse("sampling.sampler", error.to_string());
     }
     if let Some(r) = e.evaluation.levels.iter().find(|r| !(**r > 0.0 && r.is_finite())) {
         return refuse("evaluation.levels", format!("{r} is not a positive noise level"));
-    }
-    if e.evaluation.resamples < 2 || e.evaluation.kid_size < 2 || e.evaluation.kid_subsets < 1 {
-        return refuse("evaluation", "resamples and kid_size must be at least 2, kid_subsets at least 1".to_owned());
     }
     Ok(())
 }
@@ -447,7 +463,9 @@ mod tests {
             ("pixels.low=0.0", "pixels"),
             ("training.rate=-1.0", "training.rate"),
             ("training.ema=1.0", "training.ema"),
-            ("sampling.n=0", "sampling.n"),
+            ("sampling.n=1", "sampling.n"),
+            ("training.batch=1000000000000", "training.batch"),
+            ("process.variance.r_max=1.0", "sampling.grid"),
             ("sampling.grid.r_min=9.0", "sampling.grid"),
             ("evaluation.levels=[0.0]", "evaluation.levels"),
             ("name=a/b", "name"),

@@ -68,6 +68,12 @@ impl Evaluation {
         self.scores.first()
     }
 
+    /// The row of real training images.
+    #[must_use]
+    pub fn real(&self) -> Option<&Score> {
+        self.scores.iter().find(|s| s.name == REAL || s.name == TRAINING)
+    }
+
     /// A row by name.
     #[must_use]
     pub fn row(&self, name: &str) -> Option<&Score> {
@@ -75,8 +81,10 @@ impl Evaluation {
     }
 }
 
-/// Name of the row of held-out real images.
+/// Name of the row of MNIST training images that the classifier has not seen.
 pub const REAL: &str = "held-out real images";
+/// Name of the same row for other data sets, of which the classifier has seen none.
+pub const TRAINING: &str = "training images";
 /// Name of the row of the full-covariance log-normal.
 pub const LOG_NORMAL: &str = "full-covariance log-normal";
 /// Name of the row of the prior.
@@ -147,7 +155,18 @@ impl Judge {
         })
     }
 
-    /// The three reference figures, at `n` images each (fewer where there are not as many held-out ones).
+    /// How many images of each row to judge, so that all rows have as many: `n`, or all real ones that can be set beside
+    /// them.
+    #[must_use]
+    pub fn comparable_count(&self, data: &Dataset, n: usize) -> usize {
+        let available = data.train.len() - held_out_from(data);
+        if n > available {
+            tracing::warn!("only {available} real images can be set beside the samples: judging {available} of {n}");
+        }
+        n.min(available)
+    }
+
+    /// The three reference figures, at `n` images each.
     ///
     /// # Errors
     /// As [`Self::score`].
@@ -159,9 +178,8 @@ impl Judge {
         linear: &LinearDenoiser,
         prior: Prior,
     ) -> Result<Vec<Score>> {
-        let train = data.train.len();
-        let from = if train > HELD_OUT_FROM { HELD_OUT_FROM } else { train.saturating_sub(n) };
-        let (held_out, _) = data.train.slice(from..train.min(from + n));
+        let from = held_out_from(data);
+        let (held_out, _) = data.train.slice(from..from + n);
         let (h, w) = data.train.size();
         let noise = Noise::new(self.seed);
         let drawn = linear.sample_rows(&noise, REFERENCE, 0, n);
@@ -171,11 +189,16 @@ impl Judge {
         let z = z.into_iter().map(|z| (prior.mean + prior.sd * f64::from(z)) as f32).collect();
         let prior_images = to_bytes(z, n, h, w, pixel_map)?;
         Ok(vec![
-            self.score(REAL, held_out)?,
+            self.score(if from == HELD_OUT_FROM { REAL } else { TRAINING }, held_out)?,
             self.score(LOG_NORMAL, log_normal.view())?,
             self.score(PRIOR, prior_images.view())?,
         ])
     }
+}
+
+/// First training image that may stand for real ones: of MNIST, those that the classifier has not seen.
+fn held_out_from(data: &Dataset) -> usize {
+    if data.name == "mnist" && data.train.len() > HELD_OUT_FROM { HELD_OUT_FROM } else { 0 }
 }
 
 fn to_bytes(log_pixels: Vec<f32>, n: usize, h: usize, w: usize, pixel_map: PixelMap) -> Result<Array3<u8>> {

@@ -3,11 +3,14 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use models::checkpoint::{self, Encoding, Parts};
+use models::classifier::MNIST_SHA256;
 use tch::Device;
 
 use crate::checkpoints::{Checkpoints, layout_of};
+use crate::evaluate::Evaluation;
+use crate::run::Run;
 
 /// Files that are copied as they are.
 const COPIED: [&str; 5] = ["config.toml", "manifest.json", "metrics.json", "metrics.jsonl", "report.html"];
@@ -19,6 +22,11 @@ const COPIED: [&str; 5] = ["config.toml", "manifest.json", "metrics.json", "metr
 pub fn export(run: &Path, folder: &Path) -> Result<()> {
     let source = Checkpoints::new(run.join("checkpoints")).weights();
     let loaded = checkpoint::load(&source, layout_of, Device::Cpu).context("is the run finished?")?;
+    let planned = Run::existing(run, loaded.header.stage.clone())?;
+    let key = planned.evaluation_key(MNIST_SHA256)?;
+    if planned.read_json::<Evaluation>("metrics.json").is_none_or(|m| m.key != key) {
+        bail!("{}: metrics.json does not belong to config.toml; repeat `dale reproduce`", run.display());
+    }
     fs::create_dir_all(folder.join("figures")).with_context(|| folder.display().to_string())?;
     let layout = layout_of(&loaded.header.network)?;
     let target = folder.join("weights.safetensors");

@@ -69,9 +69,9 @@ pub fn write(
         Card { value: human_seconds(trained.header.seconds), label: "of training".into() },
         Card { value: millions(trained.model.net.layout().total()), label: "parameters".into() },
     ];
-    if let Some(real) = evaluation.row(REAL) {
+    if let Some(real) = evaluation.real() {
         let ratio = own.cnn_fid / real.cnn_fid;
-        cards.insert(1, Card { value: format!("{ratio:.1} ×"), label: "cnn-fid of held-out real images".into() });
+        cards.insert(1, Card { value: format!("{ratio:.1} ×"), label: format!("cnn-fid of {}", real.name) });
     }
     let alt = format!("{SHOWN} generated images in a square grid");
     let manifest = fs::read_to_string(run.folder.join("manifest.json")).unwrap_or_default();
@@ -177,14 +177,15 @@ fn path(run: &Run, trained: &Trained, data: &Dataset, session: &Session) -> Resu
     let grid = e.sampling.grid.build(Some(&schedule))?;
     let prior = e.sampling.prior.build(&trained.header.moments, grid.start())?;
     let sampler: Box<dyn Sampler<Tensor>> = e.sampling.sampler.build()?;
-    let denoiser = trained.denoiser(e.sampling.batch);
+    let denoiser = trained.denoiser(1);
     let start = prior.draw_tensor(&Noise::new(e.seed), 0, &trained.shape(1), session.device)?;
     let mut states = vec![(grid.start().sqrt(), pixels::to_array(&e.pixels.bytes(&start)?)?)];
     let mut source = AddressedNoise::sampler(e.seed, 0);
     let mut failure = None;
-    let every = (grid.steps() / 8).max(1);
+    // As many pictures as the forward path has, spread evenly over the steps.
+    let wanted: Vec<usize> = (1..levels.len()).map(|j| (j * grid.steps()).div_ceil(levels.len() - 1) - 1).collect();
     let mut keep = |step: samplers::Step<'_, Tensor>| {
-        if (step.index + 1).is_multiple_of(every) || step.index + 1 == step.total {
+        if wanted.contains(&step.index) {
             match e.pixels.bytes(step.state).and_then(|b| pixels::to_array(&b)) {
                 Ok(image) => states.push((step.v.sqrt(), image)),
                 Err(error) => failure = Some(error),
@@ -293,9 +294,13 @@ fn levels_table(levels: &[LevelLoss]) -> Result<Table> {
 pub fn score_table(evaluation: &Evaluation) -> Result<Table> {
     let mut table =
         scores(&format!("Distance to the test images of {}", evaluation.data), "images", &evaluation.scores)?;
-    let note = "held-out real images are the training images that the classifier has not seen; the log-normal is fitted to \
-                the training images; the prior is where sampling starts";
-    table.notes.push(note.to_owned());
+    let real = if evaluation.row(REAL).is_some() {
+        "held-out real images are the training images that the classifier has not seen"
+    } else {
+        "the classifier is MNIST's and has seen none of these images"
+    };
+    let note = format!("{real}; the log-normal is fitted to the training images; the prior is where sampling starts");
+    table.notes.push(note);
     Ok(table)
 }
 

@@ -11,8 +11,8 @@ use anyhow::{Context, Result};
 use gbm_sde::{Noise, Schedule};
 use models::checkpoint::{self, Header};
 use models::denoise::{Model, NetDenoiser};
-use models::params::{Flat, Gradient, Weights};
-use models::precision::{self, Precision};
+use models::params::{Gradient, Weights};
+use models::precision::{Precision, native_bf16};
 use models::unet::UNet;
 use ndarray::{Array3, Axis, concatenate};
 use samplers::{AddressedNoise, Sampler};
@@ -30,9 +30,8 @@ use crate::session::{Interrupted, Session};
 pub struct Trained {
     /// Structure and head.
     pub model: Model,
-    /// Averaged weights in the precision it was trained in.
+    /// Averaged weights, in the precision it was trained in where this machine has instructions for it.
     pub weights: Weights,
-    flat: Flat,
     /// What the file says about them.
     pub header: Header,
 }
@@ -46,21 +45,10 @@ impl Trained {
         let loaded = checkpoint::load(path, layout_of, device)?;
         let header = loaded.header;
         let model = Model::new(UNet::new(header.network.clone())?, header.head, header.moments)?;
-        let kind = if header.precision == Precision::Bf16 { Kind::BFloat16 } else { Kind::Float };
+        let half = header.precision == Precision::Bf16 && (device != Device::Cpu || native_bf16());
+        let kind = if half { Kind::BFloat16 } else { Kind::Float };
         let weights = loaded.ema.weights(model.net.layout(), kind, Gradient::Unwanted)?;
-        Ok(Self { model, weights, flat: loaded.ema, header })
-    }
-
-    /// Falls back to f32 where bf16 is slower on this processor than the full precision.
-    ///
-    /// # Errors
-    /// If libtorch refuses.
-    pub fn fit_to_processor(&mut self, batch: usize) -> Result<()> {
-        let choice = precision::choose_for_sampling(&self.model, &self.flat, batch)?;
-        if choice.precision != Precision::Bf16 {
-            self.weights = self.flat.weights(self.model.net.layout(), choice.kind(), Gradient::Unwanted)?;
-        }
-        Ok(())
+        Ok(Self { model, weights, header })
     }
 
     /// As the samplers see it.
@@ -108,7 +96,8 @@ pub fn generate(
     let denoiser = trained.denoiser(config.batch);
     let started = Instant::now();
     let (mut parts, mut first, mut stopped) = (Vec::new(), 0, false);
-    let mut progress = Progress::new(sampler.name(), "image steps", (config.n * grid.steps()) as u64);
+    let mut progress =
+        Progress::new(sampler.name(), "image steps", (config.n as u64).saturating_mul(grid.steps() as u64));
     while first < config.n && !stopped {
         let count = config.batch.min(config.n - first);
         let noise = Noise::new(seed);

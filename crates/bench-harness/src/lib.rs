@@ -3,16 +3,21 @@
 //! | module | idea |
 //! |---|---|
 //! | [`cli`] | the commands |
+//! | [`actions`] | what the shorter commands do |
 //! | [`config`] | an experiment, resolved from its file, a preset and `--set` |
 //! | [`data`] | data sets: look-up, download, checksums, the drawn stand-in |
+//! | [`loading`] | from the settings to a data set in memory, or to the stand-in |
 //! | [`pixels`] | bytes, positive pixels and log pixels |
 //! | [`run`] | a run's folder, its stages and their keys |
 //! | [`checkpoints`] | a run's checkpoints, newest first |
 //! | [`train`] | the training loop |
+//! | [`optimize`] | one optimizer step |
 //! | [`generate`] | sampling |
 //! | [`evaluate`] | `cnn-fid` and KID beside three reference figures |
 //! | [`levels`] | the network against the linear denoiser, by noise level |
 //! | [`reproduce`] | the whole road, stage by stage |
+//! | [`manifest`] | where results come from |
+//! | [`arrays`] | images as `.npz` |
 //! | [`compare`] | samplers side by side on the same weights |
 //! | [`figures`] | the pictures and the page of a run |
 //! | [`report`] | PNG grids, charts, tables and pages, knowing nothing of networks |
@@ -23,6 +28,8 @@
 //! | [`progress`] | bars and log lines |
 //! | [`session`] | device, data search, Ctrl-C |
 
+pub mod actions;
+pub mod arrays;
 pub mod bench_step;
 pub mod checkpoints;
 pub mod cli;
@@ -36,6 +43,9 @@ pub mod features;
 pub mod figures;
 pub mod generate;
 pub mod levels;
+pub mod loading;
+pub mod manifest;
+pub mod optimize;
 pub mod pixels;
 pub mod progress;
 pub mod report;

@@ -1,23 +1,23 @@
 //! The whole road: weights → samples → metrics → report, skipping what is finished.
 
+use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use gbm_sde::Schedule;
-use models::write::write_atomically;
-use ndarray::{Array1, Array3};
-use ndarray_npy::{NpzReader, NpzWriter};
+use ndarray::{Array3, Axis, Slice};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
+use crate::arrays::{read_npz, write_npz};
 use crate::config::Experiment;
 use crate::data::Dataset;
-use crate::evaluate::{Evaluation, Judge, LOG_NORMAL, REAL, baselines};
+use crate::evaluate::{Evaluation, Judge, LOG_NORMAL, baselines};
 use crate::figures;
 use crate::generate::{Generated, Trained, generate};
 use crate::levels;
+use crate::manifest;
 use crate::progress::human_seconds;
 use crate::run::Run;
 use crate::session::Session;
@@ -53,7 +53,7 @@ pub struct Finished {
 /// Walks the whole road for an experiment.
 ///
 /// # Errors
-/// What a stage says; finished stages stay.
+/// What a stage says; finished stages stay. [`Interrupted`] after Ctrl-C.
 pub fn reproduce(
     preset: &str,
     experiment: Experiment,
@@ -62,13 +62,15 @@ pub fn reproduce(
     session: &Session,
 ) -> Result<Finished> {
     let started = Instant::now();
-    let run = Run::create(&session.root, preset, experiment, data)?;
+    let run = Run::plan(&session.root, preset, experiment, data)?;
+    let _lock = run.open()?;
     tracing::info!("run: {}", run.folder.display());
     let weights = train(&run, data, session, Start::Either)?;
     let trained = Trained::load(&weights, session.device)?;
     let (images, record) = samples(&run, &trained, session)?;
     let evaluation = evaluation(&run, data, &trained, &images, &record, session)?;
-    write_manifest(&run, preset, data, &trained, &record, started, session)?;
+    session.check()?;
+    manifest::write(&run, preset, data, &trained, (&record, &evaluation), started, session)?;
     let report = figures::write(&run, &trained, data, &images, &evaluation, notice, session)?;
     summarize(&run, &evaluation, &report, started)?;
     Ok(Finished { folder: run.folder, evaluation })
@@ -92,6 +94,8 @@ pub fn samples(run: &Run, trained: &Trained, session: &Session) -> Result<(Array
     let schedule = Schedule::new(e.process.clone())?;
     let Generated { images, calls, seconds, sampler } =
         generate(trained, &e.sampling, e.pixels, &schedule, e.seed, session)?;
+    // The record goes first and comes last: new images never stand beside an old key.
+    let _ = fs::remove_file(run.folder.join("samples.json"));
     write_npz(&path, &images)?;
     let record = SamplesRecord { key, n: images.dim().0, calls, seconds, sampler: sampler.to_owned() };
     run.write_json("samples.json", &record)?;
@@ -118,12 +122,15 @@ pub fn evaluation(
         return Ok(found);
     }
     let schedule = Schedule::new(e.process.clone())?;
+    session.check()?;
     let (linear, prior) = baselines(data, e.pixels, &e.sampling, &schedule)?;
-    let mut own = judge.score("samples", images.view())?;
+    let judged = judge.comparable_count(data, record.n);
+    let mut own = judge.score("samples", images.slice_axis(Axis(0), Slice::from(..judged)))?;
     own.calls = Some(record.calls);
     own.seconds_per_image = Some(record.seconds / record.n as f64);
     let mut scores = vec![own];
-    scores.extend(judge.references(data, record.n, e.pixels, &linear, prior)?);
+    session.check()?;
+    scores.extend(judge.references(data, judged, e.pixels, &linear, prior)?);
     let levels = levels::compare(trained, &linear, data, e, session)?;
     let evaluation = Evaluation { key, data: data.title(), scores, levels };
     run.write_json("metrics.json", &evaluation)?;
@@ -163,84 +170,13 @@ pub fn check(evaluation: &Evaluation) -> Result<()> {
     Ok(())
 }
 
-/// Writes images as `images` (N × H × W, u8) into a compressed `.npz`.
-///
-/// # Errors
-/// If it cannot be written; nothing is left half-written.
-pub fn write_npz(path: &Path, images: &Array3<u8>) -> Result<()> {
-    let mut bytes = std::io::Cursor::new(Vec::new());
-    let mut npz = NpzWriter::new_compressed(&mut bytes);
-    npz.add_array("images", images)?;
-    npz.add_array("index", &Array1::from_iter(0..images.dim().0 as u64))?;
-    npz.finish()?;
-    Ok(write_atomically(path, &bytes.into_inner())?)
-}
-
-/// Reads what [`write_npz`] wrote.
-///
-/// # Errors
-/// If the file is missing, damaged or holds something else.
-pub fn read_npz(path: &Path) -> Result<Array3<u8>> {
-    let file = std::fs::File::open(path).with_context(|| path.display().to_string())?;
-    let mut npz = NpzReader::new(file).with_context(|| path.display().to_string())?;
-    npz.by_name("images").with_context(|| path.display().to_string())
-}
-
-fn write_manifest(
-    run: &Run,
-    preset: &str,
-    data: &Dataset,
-    trained: &Trained,
-    record: &SamplesRecord,
-    started: Instant,
-    session: &Session,
-) -> Result<()> {
-    let before: Option<serde_json::Value> = run.read_json("manifest.json");
-    let earlier = before.as_ref().and_then(|m| m["seconds"]["sittings"].as_f64()).unwrap_or(0.0);
-    run.write_json(
-        "manifest.json",
-        &json!({
-            "program": concat!("dale ", env!("CARGO_PKG_VERSION")),
-            "revision": revision(),
-            "command": command(),
-            "experiment": run.experiment.name,
-            "preset": preset,
-            "seed": run.experiment.seed,
-            "data": { "name": data.title(), "checksums": data.checksums },
-            "device": session.device_name(),
-            "processor": crate::doctor::processor(),
-            "libtorch": crate::doctor::libtorch_version(),
-            "precision": trained.header.precision,
-            "parameters": trained.model.net.layout().total(),
-            "stages": { "training": run.training_key, "sampling": record.key },
-            "seconds": {
-                "training": trained.header.seconds,
-                "sampling": record.seconds,
-                "sittings": earlier + started.elapsed().as_secs_f64(),
-            },
-            "peak_memory_bytes": crate::doctor::peak_memory(),
-        }),
-    )
-}
-
-/// Revision of the source, if the program runs inside its repository.
-fn revision() -> Option<String> {
-    let output = std::process::Command::new("git").args(["describe", "--always", "--dirty"]).output().ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-}
-
-/// The command line, with the program's name for its path.
-fn command() -> String {
-    std::iter::once("dale".to_owned()).chain(std::env::args().skip(1)).collect::<Vec<_>>().join(" ")
-}
-
 /// Prints the result, with the grid's path.
 fn summarize(run: &Run, evaluation: &Evaluation, report: &Path, started: Instant) -> Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "\n{}", figures::score_table(evaluation)?.to_text())?;
-    if let (Some(own), Some(real)) = (evaluation.samples(), evaluation.row(REAL)) {
+    if let (Some(own), Some(real)) = (evaluation.samples(), evaluation.real()) {
         let ratio = own.cnn_fid / real.cnn_fid;
-        writeln!(out, "cnn-fid is {ratio:.1} times that of as many held-out real images ({} each).", own.n)?;
+        writeln!(out, "cnn-fid is {ratio:.1} times that of {} ({} each).", real.name, own.n)?;
     }
     writeln!(out, "\n  samples  {}", run.figures().join("samples.png").display())?;
     writeln!(out, "  report   {}", report.display())?;

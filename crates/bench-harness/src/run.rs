@@ -32,38 +32,60 @@ pub struct Run {
 }
 
 impl Run {
-    /// The run of this experiment under `root`, `root/<name>/<preset>-<key>`; makes the folder and writes `config.toml`.
+    /// The run of this experiment under `root`: `root/<name>/<preset>-<key>`. Touches no file; see [`Self::open`].
     ///
     /// # Errors
-    /// If the folder cannot be made or written.
-    pub fn create(root: &Path, preset: &str, experiment: Experiment, data: &Dataset) -> Result<Self> {
+    /// If the settings cannot be serialized.
+    pub fn plan(root: &Path, preset: &str, experiment: Experiment, data: &Dataset) -> Result<Self> {
         let training_key = training_key(&experiment, data)?;
         let folder = root.join(&experiment.name).join(format!("{preset}-{}", &training_key[..8]));
-        Self::open_at(folder, experiment, training_key)
+        Ok(Self { folder, experiment, training_key })
     }
 
-    /// The run in an existing folder, which must belong to the same training.
+    /// The run in an existing folder, which must belong to the same training on the same data. Touches no file.
     ///
     /// # Errors
     /// If the folder's configuration differs: names the keys that do.
     pub fn adopt(folder: PathBuf, experiment: Experiment, data: &Dataset) -> Result<Self> {
         let stored = stored_experiment(&folder)?;
         let training_key = training_key(&experiment, data)?;
-        if self::training_key(&stored, data)? != training_key {
+        if stored.data != experiment.data || self::training_key(&stored, data)? != training_key {
             let changes = differences(&stored, &experiment)?.join("; ");
             bail!("{}: cannot go on with a changed configuration: {changes}", folder.display());
         }
-        Self::open_at(folder, experiment, training_key)
+        Ok(Self { folder, experiment, training_key })
     }
 
-    fn open_at(folder: PathBuf, experiment: Experiment, training_key: String) -> Result<Self> {
-        let run = Self { folder, experiment, training_key };
-        for sub in [run.checkpoints(), run.figures()] {
+    /// The run in a folder as it is, with the key that its weights carry. Touches no file.
+    ///
+    /// # Errors
+    /// If the folder has no readable `config.toml`.
+    pub fn existing(folder: &Path, training_key: String) -> Result<Self> {
+        Ok(Self { folder: folder.to_owned(), experiment: stored_experiment(folder)?, training_key })
+    }
+
+    /// Makes the folder, keeps other programs out of it, and writes `config.toml`. The folder is kept as long as the
+    /// result lives.
+    ///
+    /// # Errors
+    /// If the folder cannot be made or written, or another program works in it.
+    pub fn open(&self) -> Result<File> {
+        for sub in [self.checkpoints(), self.figures()] {
             fs::create_dir_all(&sub).with_context(|| format!("cannot make the run folder {}", sub.display()))?;
         }
-        let text = toml::to_string(&run.experiment).context("writing config.toml")?;
-        write_atomically(&run.folder.join("config.toml"), text.as_bytes())?;
-        Ok(run)
+        let path = self.folder.join(".lock");
+        let lock = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => {
+                bail!("{}: another dale is working in this folder", self.folder.display())
+            }
+            // A file system without locks: go on as before there were any.
+            Err(std::fs::TryLockError::Error(error)) => tracing::warn!("{}: {error}", path.display()),
+        }
+        let text = toml::to_string(&self.experiment).context("writing config.toml")?;
+        write_atomically(&self.folder.join("config.toml"), text.as_bytes())?;
+        Ok(lock)
     }
 
     /// Where checkpoints are.
@@ -78,7 +100,8 @@ impl Run {
         self.folder.join("figures")
     }
 
-    /// Key of the samples: the weights and all sampling settings but the size of a batch.
+    /// Key of the samples: the weights and all sampling settings but the size of a batch, which only changes how sums are
+    /// rounded.
     ///
     /// # Errors
     /// If the settings cannot be serialized.
@@ -112,6 +135,17 @@ impl Run {
     pub fn read_json<T: serde::de::DeserializeOwned>(&self, name: &str) -> Option<T> {
         serde_json::from_slice(&fs::read(self.folder.join(name)).ok()?).ok()
     }
+}
+
+/// Why an experiment has no checkpoint to go on from: what the nearest other run of its name has different.
+#[must_use]
+pub fn nearest_difference(run: &Run) -> Option<String> {
+    let parent = run.folder.parent()?;
+    let others = fs::read_dir(parent).ok()?.flatten().map(|e| e.path());
+    let (changes, path) = others
+        .filter_map(|path| Some((differences(&stored_experiment(&path).ok()?, &run.experiment).ok()?, path)))
+        .min_by_key(|(changes, _)| changes.len())?;
+    Some(format!("{} was trained with other settings ({})", path.display(), changes.join("; ")))
 }
 
 /// The experiment that a run's folder was made for.
@@ -232,7 +266,7 @@ mod tests {
     fn keys_follow_what_a_stage_depends_on_and_nothing_else() {
         let (data, root) = (glyphs(), tempfile::tempdir().unwrap());
         let keys = |set: &[&str]| {
-            let run = Run::create(root.path(), "cpu", experiment(set), &data).unwrap();
+            let run = Run::plan(root.path(), "cpu", experiment(set), &data).unwrap();
             let sampling = run.sampling_key().unwrap();
             (run.training_key.clone(), sampling, run.evaluation_key("x").unwrap())
         };
@@ -249,17 +283,25 @@ mod tests {
     #[test]
     fn a_changed_configuration_is_refused_by_key() {
         let (data, root) = (glyphs(), tempfile::tempdir().unwrap());
-        let run = Run::create(root.path(), "cpu", experiment(&[]), &data).unwrap();
+        let run = Run::plan(root.path(), "cpu", experiment(&[]), &data).unwrap();
+        let lock = run.open().unwrap();
+        assert!(run.open().unwrap_err().to_string().contains("another dale"));
+        drop(lock);
         let changed = experiment(&["training.rate=0.001"]);
         let error = Run::adopt(run.folder.clone(), changed, &data).unwrap_err().to_string();
         assert!(error.contains("training.rate: 0.002 → 0.001"), "{error}");
-        assert!(Run::adopt(run.folder, experiment(&["sampling.n=5"]), &data).is_ok());
+        assert!(Run::adopt(run.folder.clone(), experiment(&["sampling.n=5"]), &data).is_ok());
+        let mut other = experiment(&[]);
+        other.data = DataConfig::named("mnist");
+        let error = Run::adopt(run.folder, other, &data).unwrap_err().to_string();
+        assert!(error.contains("data.name"), "{error}");
     }
 
     #[test]
     fn the_log_keeps_no_step_twice() {
         let (data, root) = (glyphs(), tempfile::tempdir().unwrap());
-        let run = Run::create(root.path(), "cpu", experiment(&[]), &data).unwrap();
+        let run = Run::plan(root.path(), "cpu", experiment(&[]), &data).unwrap();
+        let _lock = run.open().unwrap();
         let mut log = MetricsLog::open(&run, 0).unwrap();
         for step in [10, 20, 30] {
             log.write(&json!({ "step": step })).unwrap();

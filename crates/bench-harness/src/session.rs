@@ -36,7 +36,9 @@ impl Session {
         let interrupted = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&interrupted);
         ctrlc::set_handler(move || {
-            if flag.swap(true, Ordering::SeqCst) {
+            if !flag.swap(true, Ordering::SeqCst) {
+                eprintln!("\nstopping as soon as everything is saved; press Ctrl-C again to stop at once");
+            } else {
                 // The second Ctrl-C means it.
                 std::process::exit(130);
             }
@@ -49,6 +51,18 @@ impl Session {
     #[must_use]
     pub fn interrupted(&self) -> bool {
         self.interrupted.load(Ordering::SeqCst)
+    }
+
+    /// An error if the user asked to stop: for places where everything done is on disk already.
+    ///
+    /// # Errors
+    /// [`Interrupted`].
+    pub fn check(&self) -> Result<()> {
+        if self.interrupted() {
+            let text = "stopped; finished stages are kept. Repeat the command to go on";
+            return Err(Interrupted(text.to_owned()).into());
+        }
+        Ok(())
     }
 
     /// The device, for people.

@@ -15,17 +15,17 @@ use anyhow::{Context, Result, bail};
 use gbm_sde::noise::{Noise, Stream};
 use models::checkpoint::{self, Checkpoint, FORMAT, Header, Parts, TrainingState};
 use models::denoise::Model;
-use models::optim::{Adam, Ema, clip_by_norm};
-use models::params::{Flat, Gradient};
+use models::optim::{Adam, Ema};
+use models::params::Flat;
 use models::precision::{self, Choice};
 use models::unet::UNet;
-use score_match::torch::{squared_error, weighted_loss};
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
 
 use crate::checkpoints::Checkpoints;
-use crate::config::{Decay, Keep, TrainingConfig};
+use crate::config::{Decay, TrainingConfig};
 use crate::data::Dataset;
+use crate::optimize::{Batch, Optimizer};
 use crate::pixels;
 use crate::progress::Progress;
 use crate::run::{MetricsLog, Run};
@@ -44,12 +44,9 @@ pub enum Start {
 
 /// Everything that changes from step to step.
 struct State {
-    flat: Flat,
-    adam: Adam,
-    ema: Ema,
+    optimizer: Optimizer,
     step: u64,
     seconds: f64,
-    best_loss: f64,
 }
 
 /// Trains to the end, or goes on with it, and returns the path of the final weights.
@@ -77,9 +74,9 @@ pub fn train(run: &Run, data: &Dataset, session: &Session, start: Start) -> Resu
         );
     }
     let (mut state, choice) = match found {
-        Some(loaded) => restore(loaded, t, &run.training_key)?,
+        Some(loaded) => restore(loaded, &model, t, &run.training_key)?,
         None if start == Start::Resume => {
-            bail!("{}: nothing to resume, no checkpoint of this configuration is there", run.folder.display())
+            bail!("{}: nothing to resume, no checkpoint is there", run.folder.display())
         }
         None => begin(&model, t, e.seed, session.device)?,
     };
@@ -88,7 +85,6 @@ pub fn train(run: &Run, data: &Dataset, session: &Session, start: Start) -> Resu
     }
 
     let images = pixels::to_tensor(data.train.images.view(), session.device)?;
-    let mut weights = state.flat.weights(&layout, choice.kind(), Gradient::Wanted)?;
     let mut batches = Batches::new(e.seed, data.train.len(), t.batch);
     let mut log = MetricsLog::open(run, state.step)?;
     let mut progress = Progress::new("training", "steps", t.steps);
@@ -103,15 +99,15 @@ pub fn train(run: &Run, data: &Dataset, session: &Session, start: Start) -> Resu
         step: state.step,
         precision: choice.precision,
         seconds: state.seconds,
-        best_loss: state.best_loss.is_finite().then_some(state.best_loss),
+        best_loss: Some(state.optimizer.best_loss).filter(|l| l.is_finite()),
     };
     let save = |state: &State| {
-        let training = Some((&state.flat, &state.adam.mean, &state.adam.square));
-        checkpoints.save(&header(state), &layout, Parts { ema: &state.ema.average, training })
+        let o = &state.optimizer;
+        let training = Some((&o.flat, &o.adam.mean, &o.adam.square));
+        checkpoints.save(&header(state), &layout, Parts { ema: &o.ema.average, training })
     };
 
     let noise = Noise::new(e.seed);
-    let (pixels_of_image, sigma_d) = ((e.network.size * e.network.size * e.network.channels) as f64, moments.log_sd);
     let mut pending: Vec<(Tensor, Tensor)> = Vec::new();
     let mut since = Instant::now();
     let mut levels = vec![0.0; t.batch];
@@ -129,25 +125,8 @@ pub fn train(run: &Run, data: &Dataset, session: &Session, start: Start) -> Resu
         let y_bar = y0.f_addcmul(&eps, &r)?;
         let told: Vec<f64> = levels.iter().map(|v| v + t.level_offset).collect();
 
-        let denoised = model.denoise(&weights, &y_bar, &told, true)?;
-        let errors = squared_error(&denoised, &y0)?;
-        let loss = weighted_loss(&errors, &told, t.weight, sigma_d, pixels_of_image)?;
-        let mut gradient = weights.gradient(&loss)?;
-        let norm = clip_by_norm(&mut gradient, t.clip.unwrap_or(f64::INFINITY))?;
-        let before = (t.keep == Keep::SmallestBatchLoss).then(|| state.flat.duplicate()).transpose()?;
-        state.adam.step(&mut state.flat, &gradient, rate_at(t, step))?;
-        weights.assign(&state.flat)?;
-        match before {
-            None => state.ema.update(&state.flat, step)?,
-            Some(flat) => {
-                let value = loss.double_value(&[]);
-                if value < state.best_loss {
-                    state.best_loss = value;
-                    state.ema.average = flat;
-                }
-            }
-        }
-        pending.push((loss.detach(), norm));
+        let batch = Batch { y_bar: &y_bar, y0: &y0, levels: &told };
+        pending.push(state.optimizer.step(&model, &batch, t, rate_at(t, step))?);
         state.step += 1;
 
         let saves = state.step % t.checkpoint_every == 0 || state.step == t.steps || session.interrupted();
@@ -179,7 +158,7 @@ pub fn train(run: &Run, data: &Dataset, session: &Session, start: Start) -> Resu
     }
     progress.finish();
     let path = checkpoints.weights();
-    checkpoint::save(&path, &header(&state), &layout, Parts { ema: &state.ema.average, training: None })?;
+    checkpoint::save(&path, &header(&state), &layout, Parts { ema: &state.optimizer.ema.average, training: None })?;
     Ok(path)
 }
 
@@ -194,25 +173,23 @@ fn begin(model: &Model, t: &TrainingConfig, seed: u64, device: Device) -> Result
     }
     let adam = Adam::new(t.adam, &flat)?;
     let ema = Ema::new(t.ema, &flat)?;
-    Ok((State { flat, adam, ema, step: 0, seconds: 0.0, best_loss: f64::INFINITY }, choice))
+    let optimizer = Optimizer::new(flat, adam, ema, f64::INFINITY, model, choice.kind())?;
+    Ok((State { optimizer, step: 0, seconds: 0.0 }, choice))
 }
 
-fn restore(loaded: (PathBuf, Checkpoint), t: &TrainingConfig, key: &str) -> Result<(State, Choice)> {
+fn restore(loaded: (PathBuf, Checkpoint), model: &Model, t: &TrainingConfig, key: &str) -> Result<(State, Choice)> {
     let (path, Checkpoint { header, ema, training }) = loaded;
     if header.stage != key {
         bail!("{}: belongs to another configuration; it cannot be resumed with this one", path.display());
     }
     let TrainingState { weights, mean, square } =
-        training.with_context(|| format!("{}: has weights only, nothing to resume", path.display()))?;
-    let state = State {
-        flat: weights,
-        adam: Adam::restored(t.adam, mean, square, header.step),
-        ema: Ema::restored(t.ema, ema),
-        step: header.step,
-        seconds: header.seconds,
-        best_loss: header.best_loss.unwrap_or(f64::INFINITY),
-    };
-    Ok((state, Choice { precision: header.precision, seconds: None }))
+        training.with_context(|| format!("{}: has weights only, training cannot go on from it", path.display()))?;
+    let adam = Adam::restored(t.adam, mean, square, header.step);
+    let ema = Ema::restored(t.ema, ema);
+    let choice = Choice { precision: header.precision, seconds: None };
+    let best_loss = header.best_loss.unwrap_or(f64::INFINITY);
+    let optimizer = Optimizer::new(weights, adam, ema, best_loss, model, choice.kind())?;
+    Ok((State { optimizer, step: header.step, seconds: header.seconds }, choice))
 }
 
 /// Learning rate of step `k`: a linear rise over the warm-up, then the decay.

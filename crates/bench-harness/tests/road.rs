@@ -84,7 +84,7 @@ fn the_whole_road_leaves_a_complete_run_and_skips_it_the_second_time() {
     let output = succeeds(dale(folder.path(), &tiny("reproduce", &[])));
     let run = run_folder(folder.path());
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(printed.contains("held-out real images") && printed.contains("samples.png"), "{printed}");
+    assert!(printed.contains("training images") && printed.contains("samples.png"), "{printed}");
     for file in [
         "config.toml",
         "manifest.json",
@@ -116,7 +116,7 @@ fn the_whole_road_leaves_a_complete_run_and_skips_it_the_second_time() {
         folder.path(),
         &["sample", run_name, "--threads", "1", "--n", "11", "--out", many.to_str().unwrap()],
     ));
-    let read = |path: &Path| bench_harness::reproduce::read_npz(path).unwrap();
+    let read = |path: &Path| bench_harness::arrays::read_npz(path).unwrap();
     let (few, many, all) = (read(&few), read(&many), read(&run.join("samples.npz")));
     assert_eq!(few.dim(), (3, 28, 28));
     assert!(few.iter().eq(many.iter().take(few.len())) && many.iter().eq(all.iter().take(many.len())));
@@ -157,48 +157,47 @@ fn the_published_recipe_walks_the_road_too() {
     assert_eq!(metrics["scores"][0]["calls"], 20, "{}", stderr(&output));
 }
 
+/// The newest checkpoint of the only run in a folder.
+fn newest_checkpoint(folder: &Path) -> Option<PathBuf> {
+    let run = fs::read_dir(folder.join("runs/tiny")).ok()?.next()?.ok()?.path();
+    let all = fs::read_dir(run.join("checkpoints")).ok()?.flatten().map(|e| e.path());
+    all.filter(|p| p.file_name().unwrap().to_string_lossy().starts_with("step-")).max()
+}
+
+/// Starts a training, waits for its first checkpoint, presses Ctrl-C, and returns what it said.
+fn interrupt(mut command: Command, folder: &Path) -> String {
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    while newest_checkpoint(folder).is_none() && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    stderr(&output)
+}
+
 #[test]
 fn an_interrupted_training_goes_on_to_the_same_weights() {
     let (whole, broken) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-    let steps = ["--set", "training.steps=60", "--set", "training.checkpoint_every=7"];
+    let steps = ["--set", "training.steps=400", "--set", "training.checkpoint_every=7"];
     succeeds(dale(whole.path(), &tiny("train", &steps)));
+    let text = interrupt(dale(broken.path(), &tiny("train", &steps)), broken.path());
+    assert!(text.contains("stopped at step") && text.contains("--resume"), "{text}");
+    fails(dale(broken.path(), &tiny("train", &steps)), &["already holds checkpoints", "--resume"]);
+    succeeds(dale(broken.path(), &tiny("train", &[&steps[..], &["--resume"]].concat())));
 
-    let mut child = dale(broken.path(), &tiny("train", &steps)).stderr(Stdio::piped()).spawn().unwrap();
-    // Wait for the first checkpoint, then press Ctrl-C.
-    let checkpoints = || -> Option<PathBuf> {
-        let run = fs::read_dir(broken.path().join("runs/tiny")).ok()?.next()?.ok()?.path();
-        fs::read_dir(run.join("checkpoints"))
-            .ok()?
-            .flatten()
-            .map(|e| e.path())
-            .find(|p| p.extension().is_some_and(|e| e == "safetensors"))
-    };
-    while checkpoints().is_none() && child.try_wait().unwrap().is_none() {
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    let pid = child.id().to_string();
-    Command::new("kill").args(["-INT", &pid]).status().unwrap();
-    let output = child.wait_with_output().unwrap();
-    let text = stderr(&output);
-    if output.status.code() == Some(130) {
-        assert!(text.contains("stopped at step") && text.contains("--resume"), "{text}");
-        succeeds(dale(broken.path(), &tiny("train", &[&steps[..], &["--resume"]].concat())));
-    } else {
-        // It was faster than the signal: then it must have finished.
-        assert!(output.status.success(), "{text}");
-    }
-    let weights = |folder: &Path| fs::read(run_folder(folder).join("checkpoints/weights.safetensors")).unwrap();
-    let tensors = |bytes: Vec<u8>| {
+    let tensors = |folder: &Path| {
+        let bytes = fs::read(run_folder(folder).join("checkpoints/weights.safetensors")).unwrap();
         let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
         bytes[8 + header..].to_vec()
     };
-    assert_eq!(tensors(weights(whole.path())), tensors(weights(broken.path())));
+    assert_eq!(tensors(whole.path()), tensors(broken.path()));
     let losses = |folder: &Path| -> Vec<(u64, f64)> {
         let text = fs::read_to_string(run_folder(folder).join("metrics.jsonl")).unwrap();
         let parse = |l: &str| serde_json::from_str::<serde_json::Value>(l).unwrap();
         text.lines().map(parse).map(|v| (v["step"].as_u64().unwrap(), v["loss"].as_f64().unwrap())).collect()
     };
-    // The interruption adds a line of its own; the last lines agree.
+    // The interruption may add a line of its own; the last lines agree.
     assert_eq!(losses(whole.path()).last(), losses(broken.path()).last());
 }
 
@@ -209,6 +208,12 @@ fn a_changed_configuration_is_not_resumed() {
     let run = run_folder(folder.path());
     let changed = ["--set", "training.rate=0.5", "--resume"];
     fails(dale(folder.path(), &tiny("train", &changed)), &["cannot resume", "training.rate: 0.002 → 0.5"]);
+    // A folder without checkpoints is refused, and nothing in it is touched.
+    let shipped = folder.path().join("shipped");
+    fs::create_dir(&shipped).unwrap();
+    fs::copy(run.join("config.toml"), shipped.join("config.toml")).unwrap();
+    fails(dale(folder.path(), &tiny("train", &["--resume", shipped.to_str().unwrap()])), &["cannot resume", "shipped"]);
+    assert_eq!(fs::read_dir(&shipped).unwrap().count(), 1);
     let named = ["--set", "training.rate=0.5", "--resume", run.to_str().unwrap()];
     fails(dale(folder.path(), &tiny("train", &named)), &["changed configuration", "training.rate: 0.002 → 0.5"]);
     assert_eq!(run_folder(folder.path()), run, "no folder is left of the attempts");
@@ -251,6 +256,18 @@ fn missing_data_is_an_error_or_is_replaced_under_its_own_name() {
     fails(dale(folder.path(), &["train", "mnist", "--preset", "cpu"]), &parts);
     fails(dale(folder.path(), &["data", "fetch", "mnist"]), &parts[..2]);
     assert!(!folder.path().join("runs/mnist").exists(), "no run of a data set that is not there");
+
+    // Without --strict-data the program goes on with what it draws itself, says so, and keeps the names apart.
+    arguments.retain(|a| *a != "--strict-data");
+    arguments.extend(["--set", "network={widths=[8,16],blocks=1,decoder_blocks=1,groups=4,embedding=16}"]);
+    let output = succeeds(dale(folder.path(), &arguments));
+    assert!(stderr(&output).contains("│ mnist is neither on this machine nor to be downloaded"), "{}", stderr(&output));
+    assert!(!folder.path().join("runs/mnist").exists());
+    let run = fs::read_dir(folder.path().join("runs/glyphs")).unwrap().next().unwrap().unwrap().path();
+    let report = fs::read_to_string(run.join("report.html")).unwrap();
+    assert!(report.contains("None of these numbers is a number of mnist"));
+    let metrics = fs::read_to_string(run.join("metrics.json")).unwrap();
+    assert!(metrics.contains("glyphs/test") && !metrics.contains("mnist/test"), "{metrics}");
 }
 
 #[test]
@@ -282,21 +299,50 @@ fn an_output_folder_that_cannot_be_written_is_named() {
 #[test]
 fn a_disk_that_is_full_loses_nothing() {
     let folder = TempDir::new().unwrap();
-    succeeds(dale(folder.path(), &tiny("train", &["--set", "training.steps=4"])));
-    let run = run_folder(folder.path());
-    let before = fs::read(run.join("checkpoints/step-00000004.safetensors")).unwrap();
-    // A limit on file size makes every larger write fail halfway, as a full disk does.
-    let arguments = tiny("reproduce", &["--set", "training.steps=4", "--set", "sampling.n=300"]);
-    let inner = dale(folder.path(), &arguments);
+    let steps = ["--set", "training.steps=5000"];
+    interrupt(dale(folder.path(), &tiny("train", &steps)), folder.path());
+    let before: Vec<(PathBuf, Vec<u8>)> = fs::read_dir(run_folder(folder.path()).join("checkpoints"))
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .map(|path| (path.clone(), fs::read(path).unwrap()))
+        .collect();
+    // A limit on the size of files makes every larger write fail halfway, as a full disk does.
+    let inner = dale(folder.path(), &tiny("train", &[&steps[..], &["--resume"]].concat()));
     let mut limited = Command::new("bash");
     limited
-        .args(["-c", "trap '' XFSZ; ulimit -f 8; exec \"$@\"", "bash"])
+        .args(["-c", "trap '' XFSZ; ulimit -f 60; exec \"$@\"", "bash"])
         .arg(inner.get_program())
         .args(inner.get_args());
     limited.current_dir(workspace()).env("DALE_OFFLINE", "1").env("XDG_CACHE_HOME", folder.path().join("cache"));
-    fails(limited, &["samples.npz", "File too large"]);
-    assert!(!run.join("samples.npz").exists());
-    assert_eq!(fs::read(run.join("checkpoints/step-00000004.safetensors")).unwrap(), before);
+    fails(limited, &["the checkpoint was not saved", "step-", "File too large"]);
+    for (path, bytes) in before {
+        assert_eq!(fs::read(&path).unwrap(), bytes, "{}", path.display());
+    }
+}
+
+#[test]
+fn images_of_another_size_than_the_network_are_refused() {
+    let folder = TempDir::new().unwrap();
+    fails(
+        dale(folder.path(), &tiny("train", &["--set", "network.size=32"])),
+        &["network.size = 32", "28 × 28", "glyphs"],
+    );
+    fails(
+        dale(folder.path(), &tiny("train", &["--set", "network.channels=3"])),
+        &["network.channels = 3", "1 channel"],
+    );
+}
+
+#[test]
+fn impossible_requests_of_sample_fail_before_any_work() {
+    let folder = TempDir::new().unwrap();
+    fails(dale(folder.path(), &["sample", "no/such/run"]), &["no/such/run/config.toml", "not a run's folder"]);
+    fails(dale(folder.path(), &["sample", "--out", "grid.jpg"]), &["grid.jpg", ".png or .npz"]);
+    fails(dale(folder.path(), &["sample", "--out", "no/folder/a.png"]), &["no/folder"]);
+    fails(
+        dale(folder.path(), &["sample", "--set", "network.size=3"]),
+        &["network.size=3", "only settings of `sampling`"],
+    );
 }
 
 #[test]

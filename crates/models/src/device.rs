@@ -65,7 +65,11 @@ impl fmt::Display for DeviceChoice {
 
 /// Number of usable GPUs, or the reason why there is none.
 pub fn cuda_devices() -> std::result::Result<usize, String> {
-    open_cuda_library()?;
+    // The driver first: without one, a missing CUDA library is not what is wrong.
+    if cfg!(target_os = "linux") && !std::path::Path::new("/proc/driver/nvidia/version").exists() {
+        return Err("no NVIDIA driver is running on this machine (/proc/driver/nvidia/version is missing)".to_owned());
+    }
+    open_cuda_library().map_err(|e| format!("{e}; `scripts/setup full` installs the CUDA wheels"))?;
     if !Cuda::is_available() {
         return Err("libtorch finds no NVIDIA driver, or no GPU that it supports".to_owned());
     }

@@ -49,31 +49,33 @@ pub fn choose(wanted: Precision, model: &Model, flat: &Flat, batch: usize) -> Re
     if wanted != Precision::Auto {
         return Ok(Choice { precision: wanted, seconds: None });
     }
-    let full = time_pass(model, flat, batch, Kind::Float, Pass::Both)?.as_secs_f64();
-    let half = time_pass(model, flat, batch, Kind::BFloat16, Pass::Both)?.as_secs_f64();
+    let full = time_pass(model, flat, batch, Kind::Float)?.as_secs_f64();
+    let half = time_pass(model, flat, batch, Kind::BFloat16)?.as_secs_f64();
     let precision = if half < 0.9 * full { Precision::Bf16 } else { Precision::F32 };
     Ok(Choice { precision, seconds: Some((full, half)) })
 }
 
-/// The faster of f32 and bf16 for sampling on this machine.
-pub fn choose_for_sampling(model: &Model, flat: &Flat, batch: usize) -> Result<Choice> {
-    let full = time_pass(model, flat, batch, Kind::Float, Pass::Forward)?.as_secs_f64();
-    let half = time_pass(model, flat, batch, Kind::BFloat16, Pass::Forward)?.as_secs_f64();
-    let precision = if half < 0.9 * full { Precision::Bf16 } else { Precision::F32 };
-    Ok(Choice { precision, seconds: Some((full, half)) })
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Pass {
-    Forward,
-    Both,
+/// Whether this processor has instructions for bf16; without them bf16 is slower than f32.
+#[must_use]
+pub fn native_bf16() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        std::arch::is_x86_feature_detected!("avx512bf16")
+    }
+    #[cfg(target_arch = "aarch64")]
+    {
+        std::arch::is_aarch64_feature_detected!("bf16")
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    {
+        false
+    }
 }
 
 /// Fastest of three passes after one to warm up.
-fn time_pass(model: &Model, flat: &Flat, batch: usize, kind: Kind, pass: Pass) -> Result<Duration> {
+fn time_pass(model: &Model, flat: &Flat, batch: usize, kind: Kind) -> Result<Duration> {
     let device = flat.tensor().device();
-    let gradient = if pass == Pass::Both { Gradient::Wanted } else { Gradient::Unwanted };
-    let weights = flat.weights(model.net.layout(), kind, gradient)?;
+    let weights = flat.weights(model.net.layout(), kind, Gradient::Wanted)?;
     let config = model.net.config();
     let shape = [batch as i64, config.channels, config.size, config.size];
     let input = Tensor::f_ones(shape, (Kind::Float, device))?;
@@ -81,10 +83,8 @@ fn time_pass(model: &Model, flat: &Flat, batch: usize, kind: Kind, pass: Pass) -
     let mut best = Duration::MAX;
     for repeat in 0..4 {
         let start = Instant::now();
-        let loss = model.denoise(&weights, &input, &levels, pass == Pass::Both)?.f_square()?.f_mean(Kind::Float)?;
-        if pass == Pass::Both {
-            let _ = weights.gradient(&loss)?;
-        }
+        let loss = model.denoise(&weights, &input, &levels, true)?.f_square()?.f_mean(Kind::Float)?;
+        let _ = weights.gradient(&loss)?;
         if let Device::Cuda(index) = device {
             tch::Cuda::synchronize(index as i64);
         }

@@ -324,7 +324,7 @@ mod tests {
     fn every_parameter_receives_a_gradient_once_training_has_begun() {
         let net = UNet::new(small()).unwrap();
         let mut flat = Flat::initialized(net.layout(), 0, Device::Cpu).unwrap();
-        let _ = tch::no_grad(|| flat.tensor_mut().f_add_scalar_(0.01).map(|_| ())).unwrap();
+        let _ = tch::no_grad(|| flat.tensor_mut().f_add_scalar_(0.01)).unwrap();
         let weights = flat.weights(net.layout(), Kind::Float, Gradient::Wanted).unwrap();
         let x = Tensor::arange(128, (Kind::Float, Device::Cpu)).sin().reshape([2, 1, 8, 8]);
         let out = net.forward(&weights, &x, &Tensor::from_slice(&[-1.0_f32, 0.5]), true).unwrap();

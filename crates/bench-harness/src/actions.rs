@@ -1,0 +1,187 @@
+//! What the shorter commands do; the whole road is in [`crate::reproduce`].
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use gbm_sde::Schedule;
+
+use crate::arrays::write_npz;
+use crate::checkpoints::Checkpoints;
+use crate::compare;
+use crate::config::{self, Experiment, SamplingConfig};
+use crate::data::{self, Depth, FileState, Search};
+use crate::doctor::examine;
+use crate::figures::sample_grid;
+use crate::generate::{Trained, generate};
+use crate::loading;
+use crate::run::{Run, nearest_difference, stored_experiment};
+use crate::session::Session;
+use crate::train::{self, Start};
+
+/// What to sample.
+#[derive(Clone, Debug)]
+pub struct SampleRequest {
+    /// Number of images, at least 1.
+    pub n: usize,
+    /// Another seed than the run's.
+    pub seed: Option<u64>,
+    /// Assignments to `sampling.…`.
+    pub set: Vec<String>,
+}
+
+/// `dale train`: prints the path of the weights. `resume` holds the folder to go on in, if one was named.
+///
+/// # Errors
+/// As [`train::train`]; a configuration that differs from the run's, by key.
+pub fn train(preset: &str, experiment: Experiment, resume: Option<Option<PathBuf>>, session: &Session) -> Result<()> {
+    let data = loading::load_for(&experiment, session)?;
+    let run = match &resume {
+        Some(Some(folder)) => Run::adopt(folder.clone(), experiment, &data)?,
+        _ => Run::plan(&session.root, preset, experiment, &data)?,
+    };
+    let checkpoints = Checkpoints::new(run.checkpoints());
+    if resume.is_some() && checkpoints.newest().is_none() {
+        let why = nearest_difference(&run).map_or(String::new(), |text| format!(": the configuration changed. {text}"));
+        bail!("cannot resume: {} has no checkpoint{why}", run.folder.display());
+    }
+    let _lock = run.open()?;
+    let how = if resume.is_some() { Start::Resume } else { Start::Fresh };
+    let weights = train::train(&run, &data, session, how)?;
+    println!("{}", weights.display());
+    Ok(())
+}
+
+/// Opens a run's folder, or one under `results/`.
+fn open(folder: &Path, session: &Session) -> Result<(Experiment, Trained)> {
+    let experiment = stored_experiment(folder)?;
+    let checkpoints = Checkpoints::new(folder.join("checkpoints"));
+    let shipped = folder.join("weights.safetensors");
+    let path = if shipped.is_file() { shipped } else { checkpoints.weights() };
+    if !path.is_file() {
+        let state = match checkpoints.newest() {
+            Some(newest) => format!("its training is not finished (newest checkpoint {})", newest.display()),
+            None => "it has no weights".to_owned(),
+        };
+        bail!("{}: {state}; repeat the command that started it", folder.display());
+    }
+    Ok((experiment, Trained::load(&path, session.device)?))
+}
+
+/// `dale sample`: draws images from `run` into `out`, a picture or an array by its ending.
+///
+/// # Errors
+/// If `out` can be neither, cannot be written, or an assignment is not about sampling.
+pub fn sample(run: &Path, out: &Path, request: &SampleRequest, session: &Session) -> Result<()> {
+    let ending = out.extension().and_then(|e| e.to_str()).unwrap_or_default();
+    if !["png", "npz"].contains(&ending) {
+        bail!("{}: the name must end in .png or .npz", out.display());
+    }
+    if let Some(folder) = out.parent().filter(|f| !f.as_os_str().is_empty() && !f.is_dir()) {
+        bail!("{}: the folder {} does not exist", out.display(), folder.display());
+    }
+    if let Some(other) = request.set.iter().find(|s| !s.trim_start().starts_with("sampling.")) {
+        bail!("--set {other}: only settings of `sampling` can be changed here; the rest belongs to the weights");
+    }
+    if request.set.iter().any(|s| s.trim_start().starts_with("sampling.n=")) {
+        bail!("--set sampling.n: use --n");
+    }
+    let (experiment, trained) = open(run, session)?;
+    let experiment = config::adjust(&run.join("config.toml"), &experiment, &request.set)?;
+    let sampling = SamplingConfig { n: request.n, ..experiment.sampling.clone() };
+    let schedule = Schedule::new(experiment.process.clone())?;
+    let seed = request.seed.unwrap_or(experiment.seed);
+    let drawn = generate(&trained, &sampling, experiment.pixels, &schedule, seed, session)?;
+    match ending {
+        "npz" => write_npz(out, &drawn.images)?,
+        _ => sample_grid(drawn.images.view(), request.n)?.write(out)?,
+    }
+    println!("{}", out.display());
+    Ok(())
+}
+
+/// `dale compare-samplers`: prints the table, writes it into `folder`, and tells whether Heun holds its own.
+///
+/// # Errors
+/// If the folder does not exist, or sampling or judging fails.
+pub fn compare_samplers(run: &Path, folder: &Path, n: usize, calls: usize, session: &Session) -> Result<bool> {
+    if !folder.is_dir() {
+        bail!("{}: not a folder", folder.display());
+    }
+    let (experiment, trained) = open(run, session)?;
+    let data = loading::load_for(&experiment, session).context("the comparison needs the data set's test images")?;
+    let comparison = compare::compare(&trained, &experiment, &data, n, calls, session)?;
+    println!("{}", compare::write(&comparison, folder)?);
+    Ok(comparison.verdict()?.0)
+}
+
+/// `dale doctor`.
+///
+/// # Errors
+/// If something needed is missing.
+pub fn doctor(search: &Search, root: &Path, json: bool) -> Result<()> {
+    let findings = examine(search, root);
+    if json {
+        println!("{}", serde_json::to_string_pretty(&findings)?);
+    } else {
+        println!("{}", findings.to_text());
+    }
+    if !findings.healthy {
+        bail!("{}", findings.problems.join("; "));
+    }
+    Ok(())
+}
+
+/// `dale data fetch`.
+///
+/// # Errors
+/// What is missing and could not be downloaded.
+pub fn fetch(name: &str, search: &Search) -> Result<()> {
+    let files = loading::fetch(name, search)?;
+    if files.is_empty() {
+        println!("{name}: nothing is missing");
+    }
+    for file in files {
+        println!("{file}");
+    }
+    Ok(())
+}
+
+/// `dale data list` and `dale data verify`.
+///
+/// # Errors
+/// If a file is damaged.
+pub fn list(search: &Search, depth: Depth, json: bool) -> Result<()> {
+    let all = data::status_all(search, depth)?;
+    let mut out = std::io::stdout().lock();
+    if json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&all)?)?;
+    } else {
+        for set in &all {
+            writeln!(out, "{} ({})", set.name, set.license)?;
+            if set.generated {
+                writeln!(out, "  drawn by the program, no file needed")?;
+            }
+            for file in &set.files {
+                let state = match &file.state {
+                    FileState::Present => "present".to_owned(),
+                    FileState::Verified => "verified".to_owned(),
+                    FileState::Missing => "missing".to_owned(),
+                    other => serde_json::to_string(other)?,
+                };
+                let place = file.path.as_ref().map(|p| p.display().to_string()).unwrap_or_default();
+                writeln!(out, "  {:<28} {state:<10} {place}", file.name)?;
+            }
+        }
+    }
+    let broken: Vec<&str> = all
+        .iter()
+        .flat_map(|set| &set.files)
+        .filter(|f| !matches!(f.state, FileState::Present | FileState::Verified | FileState::Missing))
+        .map(|f| f.name.as_str())
+        .collect();
+    if !broken.is_empty() {
+        bail!("damaged: {}", broken.join(", "));
+    }
+    Ok(())
+}

@@ -45,3 +45,33 @@ fn labels(set: &ImageSet) -> Tensor {
 fn labels_of_test(data: &Dataset) -> Tensor {
     labels(&data.test)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+    use std::path::PathBuf;
+
+    use models::classifier::Classifier;
+    use tch::Device;
+
+    use super::*;
+    use crate::data::{self, DataConfig, DataError, FetchPolicy, Search};
+
+    #[test]
+    fn the_shipped_classifier_is_right_on_99_of_100_test_images() {
+        let folder = std::env::var_os("DALE_DATA_DIR").map(PathBuf::from);
+        let search = Search::new(None, folder, FetchPolicy::Never);
+        let mut ignore = |_: data::Progress<'_>| ControlFlow::Continue(());
+        let data = match data::load(&DataConfig::named("mnist"), &search, &mut ignore) {
+            Err(DataError::Missing(_)) => {
+                eprintln!("not tested: MNIST is not on this machine");
+                return;
+            }
+            found => found.unwrap(),
+        };
+        let images = pixels::to_tensor(data.test.images.view(), Device::Cpu).unwrap();
+        let found = Classifier::mnist(Device::Cpu).unwrap().classify(&images).unwrap();
+        let right = found.eq_tensor(&labels_of_test(&data)).sum(Kind::Int64).int64_value(&[]);
+        assert!(right >= 9_900, "{right} of 10,000");
+    }
+}

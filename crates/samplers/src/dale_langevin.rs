@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Euler–Maruyama of reverse time in log space, where the noise is additive: weak order 1, strong order 1, and no sign ever
-//! changes. The last step, to `v' = 0`, keeps its noise; with a small last level it does not matter.
+//! changes. The last step, to `v' = 0`, leaves its noise `√v z` in the state: let the last level be small.
 //!
 //! Source: Shetty, Prasath and Seelamantula (2025), arXiv 2510.02730.
 

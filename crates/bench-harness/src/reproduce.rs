@@ -53,7 +53,7 @@ pub struct Finished {
 /// Walks the whole road for an experiment.
 ///
 /// # Errors
-/// What a stage says; finished stages stay. [`Interrupted`] after Ctrl-C.
+/// What a stage says; finished stages stay. [`Interrupted`](crate::session::Interrupted) after Ctrl-C.
 pub fn reproduce(
     preset: &str,
     experiment: Experiment,

@@ -10,7 +10,7 @@
 //! | [`checkpoint`] | safetensors with a JSON header, written atomically |
 //! | [`classifier`] | the small CNN whose features judge the images |
 //! | [`device`] | CPU or GPU, and why not |
-//! | [`write`] | files that appear whole or not at all |
+//! | [`mod@write`] | files that appear whole or not at all |
 //! | [`precision`] | f32 or bf16, by a quick timing |
 
 pub mod checkpoint;

@@ -12,7 +12,6 @@
 //! | [`table`] | one table, as HTML, Markdown or terminal text |
 //! | [`page`] | `report.html`, in one file without outside requests |
 //! | [`html`] | escaping, and the page's style sheet |
-//! | [`mod@write`] | files that appear whole or not at all |
 
 pub mod axis;
 pub mod html;

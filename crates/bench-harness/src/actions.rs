@@ -110,7 +110,7 @@ pub fn compare_samplers(run: &Path, folder: &Path, n: usize, calls: usize, sessi
     }
     let (experiment, trained) = open(run, session)?;
     let data = loading::load_for(&experiment, session).context("the comparison needs the data set's test images")?;
-    let comparison = compare::compare(&trained, &experiment, &data, n, calls, session)?;
+    let comparison = compare::compare(&trained, &experiment, &data, (n, calls), &compare::earlier(folder), session)?;
     println!("{}", compare::write(&comparison, folder)?);
     Ok(comparison.verdict()?.0)
 }

@@ -141,18 +141,24 @@ impl Judge {
             kid_sd: kid.sd,
             calls: None,
             seconds_per_image: None,
-            fingerprint: Fingerprint {
-                extractor: "mnist-cnn".to_owned(),
-                extractor_sha256: self.classifier.sha256().to_owned(),
-                resize: "none".to_owned(),
-                channels: "grey".to_owned(),
-                n_samples: sample.nrows(),
-                n_reference: self.reference.nrows(),
-                reference_split: self.split.clone(),
-                dtype: "f32".to_owned(),
-                library_version: env!("CARGO_PKG_VERSION").to_owned(),
-            },
+            fingerprint: self.fingerprint(sample.nrows()),
         })
+    }
+
+    /// The protocol of a score of `n_samples` images.
+    #[must_use]
+    pub fn fingerprint(&self, n_samples: usize) -> Fingerprint {
+        Fingerprint {
+            extractor: "mnist-cnn".to_owned(),
+            extractor_sha256: self.classifier.sha256().to_owned(),
+            resize: "none".to_owned(),
+            channels: "grey".to_owned(),
+            n_samples,
+            n_reference: self.reference.nrows(),
+            reference_split: self.split.clone(),
+            dtype: "f32".to_owned(),
+            library_version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
     }
 
     /// How many images of each row to judge, so that all rows have as many: `n`, or all real ones that can be set beside

@@ -308,7 +308,11 @@ pub fn score_table(evaluation: &Evaluation) -> Result<Table> {
 /// # Errors
 /// If two rows were not made by the same protocol.
 pub fn comparison_table(comparison: &Comparison) -> Result<Table> {
-    scores(&format!("Samplers on the same weights, {}", comparison.data), "sampler", &comparison.scores)
+    scores(
+        &format!("Samplers on the same weights, {}", comparison.data),
+        "sampler",
+        &comparison.rows.iter().map(|r| r.score.clone()).collect::<Vec<_>>(),
+    )
 }
 
 fn scores(caption: &str, first: &str, scores: &[Score]) -> Result<Table> {

@@ -17,6 +17,7 @@ use models::unet::UNet;
 use ndarray::{Array3, Axis, concatenate};
 use samplers::{AddressedNoise, Sampler};
 use score_match::Denoiser;
+use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
 use crate::checkpoints::layout_of;
@@ -34,6 +35,8 @@ pub struct Trained {
     pub weights: Weights,
     /// What the file says about them.
     pub header: Header,
+    /// SHA-256 of the file.
+    pub sha256: String,
 }
 
 impl Trained {
@@ -48,7 +51,9 @@ impl Trained {
         let half = header.precision == Precision::Bf16 && (device != Device::Cpu || native_bf16());
         let kind = if half { Kind::BFloat16 } else { Kind::Float };
         let weights = loaded.ema.weights(model.net.layout(), kind, Gradient::Unwanted)?;
-        Ok(Self { model, weights, header })
+        let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+        let sha256 = Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();
+        Ok(Self { model, weights, header, sha256 })
     }
 
     /// As the samplers see it.

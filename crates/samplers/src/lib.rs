@@ -16,6 +16,7 @@
 //! | [`sampler`] | the contract of a sampler, and the loop that runs it |
 //! | [`dale_langevin`] | the paper's exponentiated update |
 //! | [`heun`] | second-order probability flow |
+//! | [`stochastic_heun`] | the same, with noise put back before each step |
 //! | [`published`] | the authors' form of the exponentiated update |
 //!
 //! The feature `torch` adds tensors as states.
@@ -28,6 +29,7 @@ pub mod prior;
 pub mod published;
 pub mod sampler;
 pub mod state;
+pub mod stochastic_heun;
 #[cfg(feature = "torch")]
 pub mod torch;
 
@@ -39,3 +41,4 @@ pub use prior::{Prior, PriorConfig};
 pub use published::{PublishedConfig, PublishedDaleLangevin};
 pub use sampler::{Sampler, SamplerConfig, Step, Stepper};
 pub use state::{AddressedNoise, NoiseSource, State};
+pub use stochastic_heun::{StochasticHeun, StochasticHeunConfig};

@@ -11,6 +11,7 @@ use crate::grid::Grid;
 use crate::heun::Heun;
 use crate::published::{PublishedConfig, PublishedDaleLangevin};
 use crate::state::{NoiseSource, State};
+use crate::stochastic_heun::{StochasticHeun, StochasticHeunConfig};
 
 /// What a callback sees after each step; the state is not copied.
 #[derive(Debug)]
@@ -127,6 +128,8 @@ pub enum SamplerConfig {
     DaleLangevin {},
     /// Second-order probability flow.
     Heun {},
+    /// Second-order probability flow with churn.
+    StochasticHeun(StochasticHeunConfig),
     /// The authors' form of the exponentiated update; belongs on the `published` grid.
     PublishedDaleLangevin(PublishedConfig),
 }
@@ -140,6 +143,7 @@ impl SamplerConfig {
         Ok(match *self {
             Self::DaleLangevin {} => Box::new(DaleLangevin),
             Self::Heun {} => Box::new(Heun),
+            Self::StochasticHeun(config) => Box::new(StochasticHeun::new(config)?),
             Self::PublishedDaleLangevin(config) => Box::new(PublishedDaleLangevin::new(config)?),
         })
     }

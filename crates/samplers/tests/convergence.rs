@@ -6,7 +6,10 @@ use std::ops::ControlFlow;
 
 use gbm_sde::{LogNormalMixture, Noise, Stream};
 use ndarray::{Array2, Axis};
-use samplers::{AddressedNoise, DaleLangevin, Grid, GridConfig, Heun, NoiseSource, SampleError, Sampler};
+use samplers::{
+    AddressedNoise, DaleLangevin, Grid, GridConfig, Heun, NoiseSource, SampleError, Sampler, StochasticHeun,
+    StochasticHeunConfig,
+};
 use score_match::{Denoiser, LinearDenoiser};
 
 type Dense = Array2<f64>;
@@ -73,6 +76,20 @@ fn heun_reaches_the_data_in_one_dimension() {
         .to_vec();
     assert!(w.windows(2).all(|w| w[1] < 0.5 * w[0]), "{w:?}");
     assert!(w[3] < 2e-3, "{w:?}");
+}
+
+/// Without churn it is Heun to the bit; with churn it reaches the data, and its paths are others.
+#[test]
+fn stochastic_heun_reaches_the_data() {
+    let with = |churn| StochasticHeun::new(StochasticHeunConfig { churn }).unwrap();
+    let from = || start(&one(), 10_000, 9.0);
+    let plain = run(&Heun, &one(), from(), &karras(32));
+    assert_eq!(run(&with(0.0), &one(), from(), &karras(32)), plain);
+    let churned = run(&with(10.0), &one(), from(), &karras(32));
+    assert!(churned.iter().zip(&plain).any(|(a, b)| (a - b).abs() > 0.5), "noise was put back");
+    let w = wasserstein(&churned, &one(), 0);
+    assert!(w < 0.03, "{w}");
+    assert!(StochasticHeun::new(StochasticHeunConfig { churn: -1.0 }).is_err());
 }
 
 #[test]

@@ -21,7 +21,7 @@ smoke: build
     rm -rf target/smoke
     {{dale}} --out-root target/smoke reproduce mnist --preset smoke --check
 
-# Heun with few network calls against Dale–Langevin with 1,000, on the shipped weights (or those of a run)
+# Heun and stochastic Heun with few network calls against Dale–Langevin with 1,000, on the shipped weights (or those of a run)
 compare-samplers *arguments: build
     {{dale}} compare-samplers --check "$@"
 

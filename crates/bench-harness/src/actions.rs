@@ -100,7 +100,8 @@ pub fn sample(run: &Path, out: &Path, request: &SampleRequest, session: &Session
     Ok(())
 }
 
-/// `dale compare-samplers`: prints the table, writes it into `folder`, and tells whether Heun holds its own.
+/// `dale compare-samplers`: prints the table, writes it into `folder`, and tells whether a second-order
+/// sampler with at most 40 calls is at least as good as Dale–Langevin.
 ///
 /// # Errors
 /// If the folder does not exist, or sampling or judging fails.

@@ -68,7 +68,7 @@ enum Command {
     },
     /// Draw images from a run, or from a folder under results/
     Sample(SampleArgs),
-    /// Heun with few calls against Dale–Langevin with many, on the same weights
+    /// Heun and stochastic Heun with few calls against Dale–Langevin with many, on the same weights
     CompareSamplers {
         /// A run's folder, or one under results/
         #[arg(default_value = "results/mnist-cpu")]
@@ -82,7 +82,7 @@ enum Command {
         /// Folder for samplers.json and samplers.md; the run's by default
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
-        /// Fail if Heun with at most 40 calls is worse
+        /// Fail if both kinds of Heun, with at most 40 calls, are worse
         #[arg(long)]
         check: bool,
     },
@@ -233,7 +233,7 @@ impl Cli {
                 let folder = out.unwrap_or_else(|| run.clone());
                 let holds = actions::compare_samplers(&run, &folder, n as usize, calls as usize, &start(search)?)?;
                 if check && !holds {
-                    bail!("check: Dale–Langevin came out better than Heun");
+                    bail!("check: Dale–Langevin came out better than both kinds of Heun");
                 }
             }
             Command::Export { run, folder } => crate::export::export(&run, &folder)?,

@@ -18,6 +18,8 @@ pub mod classifier;
 pub mod denoise;
 pub mod device;
 mod error;
+#[allow(unsafe_code)]
+mod fused;
 pub mod layers;
 pub mod optim;
 pub mod params;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Tensor, no_grad};
 
 use crate::Result;
+use crate::fused::{self, Buffers};
 use crate::params::Flat;
 
 /// Adam's settings.
@@ -54,22 +55,13 @@ impl Adam {
     /// One step along `gradient` (flat, f32) with learning rate `rate`.
     pub fn step(&mut self, parameters: &mut Flat, gradient: &Tensor, rate: f64) -> Result<()> {
         self.steps += 1;
-        let AdamConfig { beta1, beta2, epsilon } = self.config;
-        let power = self.steps.min(i32::MAX as u64) as i32;
-        let (bias1, bias2) = (1.0 - beta1.powi(power), 1.0 - beta2.powi(power));
-        no_grad(|| {
-            let _ = self.mean.tensor_mut().f_lerp_(gradient, 1.0 - beta1)?;
-            let _ = self
-                .square
-                .tensor_mut()
-                .f_mul_scalar_(beta2)?
-                .f_addcmul_(&gradient.f_mul_scalar(1.0 - beta2)?, gradient)?;
-            let root = self.square.tensor().f_sqrt()?;
-            let root = root.f_div_scalar(bias2.sqrt())?.f_add_scalar(epsilon)?;
-            let step = self.mean.tensor().f_mul_scalar(-rate / bias1)?;
-            let _ = parameters.tensor_mut().f_addcdiv_(&step, &root)?;
-            Ok(())
-        })
+        let buffers = Buffers {
+            weights: parameters.tensor_mut(),
+            gradient,
+            mean: self.mean.tensor_mut(),
+            square: self.square.tensor_mut(),
+        };
+        fused::adam(buffers, self.steps, rate, self.config)
     }
 }
 

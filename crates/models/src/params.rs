@@ -215,7 +215,9 @@ impl Weights {
     pub fn gradient(&self, loss: &Tensor) -> Result<Tensor> {
         let parts = Tensor::f_run_backward(&[loss], &self.leaves, false, false)?;
         let parts: Vec<Tensor> = parts.iter().map(|g| g.f_reshape([-1])).collect::<std::result::Result<_, _>>()?;
-        Ok(Tensor::f_cat(&parts, 0)?.f_to_kind(Kind::Float)?)
+        // One pass: joined and cast at once.
+        let flat = Tensor::f_empty([self.buffer.numel() as i64], (Kind::Float, self.device()))?;
+        Ok(Tensor::f_cat_out(&flat, &parts, 0)?)
     }
 }
 

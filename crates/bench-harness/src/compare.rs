@@ -53,7 +53,8 @@ pub fn compare(
     let judge = Judge::new(data, &experiment.evaluation, experiment.seed, session.device)?;
     let schedule = Schedule::new(experiment.process.clone())?;
     let (heun, churned) = (SamplerConfig::Heun {}, SamplerConfig::StochasticHeun(CHURN));
-    let plans = [(heun, 6), (heun, 10), (heun, 18), (churned, 20), (SamplerConfig::DaleLangevin {}, calls)];
+    let dale_langevin = SamplerConfig::DaleLangevin {};
+    let plans = [(heun, 6), (heun, 10), (heun, 18), (churned, 10), (churned, 20), (dale_langevin, calls)];
     let mut rows = Vec::new();
     for (sampler, steps) in plans {
         let grid = plan_grid(experiment.sampling.grid, &sampler, steps);

@@ -54,7 +54,7 @@ pub fn compare(
     let schedule = Schedule::new(experiment.process.clone())?;
     let (heun, churned) = (SamplerConfig::Heun {}, SamplerConfig::StochasticHeun(CHURN));
     let dale_langevin = SamplerConfig::DaleLangevin {};
-    let plans = [(heun, 6), (heun, 10), (heun, 18), (churned, 10), (churned, 20), (dale_langevin, calls)];
+    let plans = [(heun, 6), (heun, 10), (heun, 18), (churned, 12), (churned, 20), (dale_langevin, calls)];
     let mut rows = Vec::new();
     for (sampler, steps) in plans {
         let grid = plan_grid(experiment.sampling.grid, &sampler, steps);

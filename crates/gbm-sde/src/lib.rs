@@ -17,6 +17,7 @@
 //! | [`philox`] | the counter-based generator Philox4x32-10 |
 //! | [`gaussian`] | uniform bits to a pair of normals, the same on every platform |
 //! | [`noise`] | draws as a function of `(seed, stream, index, step, element)` |
+//! | [`quadrature`] | integrals on finite and infinite intervals, to rounding |
 //! | [`analytic`] | ground truths: mixtures of log-normals with score and denoiser in closed form |
 
 pub mod analytic;
@@ -25,6 +26,7 @@ pub mod lognormal;
 pub mod noise;
 pub mod philox;
 pub mod process;
+pub mod quadrature;
 pub mod schedule;
 pub mod step;
 

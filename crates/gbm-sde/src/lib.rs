@@ -18,7 +18,7 @@
 //! | [`gaussian`] | uniform bits to a pair of normals, the same on every platform |
 //! | [`noise`] | draws as a function of `(seed, stream, index, step, element)` |
 //! | [`quadrature`] | integrals on finite and infinite intervals, to rounding |
-//! | [`analytic`] | ground truths: mixtures of log-normals with score and denoiser in closed form |
+//! | [`analytic`] | ground truths: log-normal mixtures and gamma, with density, scores and denoiser at every level |
 
 pub mod analytic;
 pub mod gaussian;
@@ -30,7 +30,7 @@ pub mod quadrature;
 pub mod schedule;
 pub mod step;
 
-pub use analytic::{LogNormalMixture, MixtureError};
+pub use analytic::{Gamma, GammaError, GroundTruth, LogNormalMixture, MixtureError};
 pub use lognormal::{LogNormal, LogNormalError};
 pub use noise::{Noise, Stream};
 pub use process::{Gbm, ProcessError};

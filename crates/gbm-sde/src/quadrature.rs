@@ -29,6 +29,8 @@ const LAST_LEVEL: usize = 12;
 const REACH: f64 = 6.2;
 /// Infinite ends are cut here: powers of `x` up to the third stay finite, and what decays as `|x|^{-1.2}` has lost 1e-16.
 const FAR: f64 = 1e80;
+/// And a finite end is not approached closer than about this, so that `1/x` stays finite.
+const NEAR: f64 = 1e-300;
 
 /// Why an integral has no value.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -161,7 +163,7 @@ fn node(a: f64, b: f64, t: f64) -> Option<(f64, f64)> {
         (false, true) => (b - s.exp(), ds * s.exp()),
         (false, false) => (s.sinh(), ds * s.cosh()),
     };
-    let cut = slope < f64::MIN_POSITIVE || (a.is_infinite() || b.is_infinite()) && slope > FAR;
+    let cut = slope < NEAR || (a.is_infinite() || b.is_infinite()) && slope > FAR;
     (x > a && x < b && !cut).then_some((x, slope))
 }
 

@@ -1,13 +1,14 @@
 //! The one contract between networks, analytic truths and samplers: the log denoiser.
 //!
-//! ```text
-//! D(ȳ, v) = E[Y_0 | Ȳ = ȳ],     Ȳ = Y_0 + √v ε,     Y_0 = ln X_0
+//! ```math
+//! D(\bar y, v) = \mathbb E[Y_0 \mid \bar Y = \bar y], \qquad \bar Y = Y_0 + \sqrt{v}\,\varepsilon, \qquad Y_0 = \ln X_0
 //! ```
 //!
 //! `ȳ = ln x_t − m(t)` is the centred log state and `v` the log variance, so a denoiser knows neither schedule nor drift.
 //! The log-space score is `g = (D − ȳ)/v` (Tweedie's formula), the Hyvärinen score `h = g − 1`.
+#![cfg_attr(doc, doc = include_str!("../../../docs/math.html"))]
 
-use gbm_sde::LogNormalMixture;
+use gbm_sde::{Gamma, LogNormalMixture};
 use ndarray::Array2;
 
 /// Why a denoiser gave no answer.
@@ -62,6 +63,19 @@ impl Denoiser<Array2<f64>> for LogNormalMixture {
             to.iter_mut().zip(&row_out).for_each(|(a, &b)| *a = b);
         }
         Ok(out)
+    }
+}
+
+/// Rows are samples, columns independent coordinates with the same law; any number of them.
+impl Denoiser<Array2<f64>> for Gamma {
+    fn denoise(&self, y_bar: &Array2<f64>, v: f64) -> Result<Array2<f64>, DenoiseError> {
+        check_level(v)?;
+        let denoised = y_bar.mapv(|y| self.marginal(y, v).denoised);
+        if denoised.iter().all(|d| d.is_finite()) {
+            Ok(denoised)
+        } else {
+            Err(DenoiseError::NonFinite { what: "the state, or the posterior mean", v })
+        }
     }
 }
 

@@ -1,18 +1,32 @@
 //! Geometric Brownian motion forwards and backwards in time.
 //!
-//! ```text
-//! forward     X_t = X_0 exp(m(t) + √v(t) ε)                         exact, no simulation
-//! reverse     dX = [−μ + 2σ² + σ² h] X dτ + σ X dW                   ambient (Itô), h = x ∂ₓ ln p
-//!             dY = [−μ + 3/2 σ² + σ² h] dτ + σ dW                    log space, Y = ln X
-//! flow        dY/dt = (μ − ½σ²) − ½ σ² g                             g = h + 1 = ∂_y ln p_Y
+//! ```math
+//! \begin{aligned}
+//! &\text{forward}  & X_t &= X_0 \exp(m(t) + \sqrt{v(t)}\, \varepsilon) && \text{exact, no simulation} \\
+//! &\text{reverse}  & dX &= (-\mu + 2\sigma^2 + \sigma^2 h)\, X\, d\tau + \sigma X\, dW && \text{ambient (Itô)} \\
+//! &                & dY &= (-\mu + \tfrac32 \sigma^2 + \sigma^2 h)\, d\tau + \sigma\, dW && \text{log space, } Y = \ln X \\
+//! &\text{flow}     & \frac{dY}{dt} &= (\mu - \tfrac12 \sigma^2) - \tfrac12 \sigma^2 g
+//! \end{aligned}
 //! ```
 //!
+//! with the Hyvärinen score `` `$h = x\, \partial_x \ln p$` `` and the log-space score `` `$g = \partial_y \ln p_Y = h + 1$` `` of the marginal.
 //! Reverse time follows Anderson (1982), the probability flow Song et al. (2021).
+//!
+//! | module | idea |
+//! |---|---|
+//! | [`paths`] | exact paths and bridges, Euler–Maruyama and Milstein |
+//! | [`likelihood`] | likelihood of an observed path; μ and σ from one, with standard errors |
+//! | [`fokker_planck`] | the residual of the equation that a density must solve |
+#![cfg_attr(doc, doc = include_str!("../../../docs/math.html"))]
+
+pub mod fokker_planck;
+pub mod likelihood;
+pub mod paths;
 
 use crate::lognormal::{LogNormal, LogNormalError};
 use crate::schedule::Schedule;
 
-/// Why a path is refused.
+/// Why a path, or a question about one, is refused.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ProcessError {
     /// Times must start at 0 or later, and grow.
@@ -33,9 +47,70 @@ pub enum ProcessError {
         /// Number of normals.
         normals: usize,
     },
+    /// A path is positive.
+    #[error("path: value {value} at position {index} is not positive and finite")]
+    Value {
+        /// Position in the path; 0 is its start.
+        index: usize,
+        /// The value.
+        value: f64,
+    },
+    /// A bridge needs noise between its ends.
+    #[error("bridge: the log variance must grow from t = {from} to t = {to}")]
+    Ends {
+        /// Time of the start.
+        from: f64,
+        /// Time of the end.
+        to: f64,
+    },
+    /// An observed path needs a value for each time, and enough of them.
+    #[error("observed path: {times} times and {values} values, needed are equally many and at least {least}")]
+    Observations {
+        /// Number of times.
+        times: usize,
+        /// Number of values.
+        values: usize,
+        /// Smallest number that will do.
+        least: usize,
+    },
+    /// The log variance does not grow between two observations, so that no density exists.
+    #[error("observed path: no time passes between position {index} and the one before it")]
+    Repeated {
+        /// Position of the second.
+        index: usize,
+    },
+    /// The estimated volatility is not a positive number: the observed path moves along an exponential, or out of range.
+    #[error("observed path: the estimated volatility is {0}")]
+    NoSpread(f64),
+    /// Finite differences would leave the time range of the schedule, or a step is not positive.
+    #[error(
+        "Fokker-Planck: the differences at x = {x}, t = {t} with steps {dx} and {dt} leave x > 0 or 0 < t <= {horizon}"
+    )]
+    Stencil {
+        /// Where.
+        x: f64,
+        /// When.
+        t: f64,
+        /// Step in `ln x`.
+        dx: f64,
+        /// Step in time.
+        dt: f64,
+        /// The end of forward time.
+        horizon: f64,
+    },
 }
 
 /// Geometric Brownian motion with a given schedule; one coordinate.
+///
+/// ```
+/// use gbm_sde::{Drift, Gbm, Schedule, ScheduleConfig, Variance};
+/// let config = ScheduleConfig { variance: Variance::Constant { sigma: 0.8 }, drift: Drift::ZeroMean, horizon: 1.0 };
+/// let gbm = Gbm::new(Schedule::new(config)?);
+/// let law = gbm.transition(2.0, 0.5)?;
+/// assert!((law.mean() - 2.0).abs() < 1e-14);
+/// assert!((gbm.perturb(2.0, 0.5, 1.0) - law.sample(1.0)).abs() < 1e-14);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gbm {
     /// Its `μ(t)` and `σ(t)`.
@@ -53,12 +128,35 @@ impl Gbm {
         x0 * (self.schedule.log_drift(t) + self.schedule.log_variance(t).sqrt() * eps).exp()
     }
 
-    /// The law of `X_t` given `X_0 = x0`.
+    /// The law of `` `$X_t$` `` given `` `$X_0 = x_0$` ``.
     ///
     /// # Errors
     /// At `t = 0`, where the law is a point, and for an `x0` that is not positive and finite.
     pub fn transition(&self, x0: f64, t: f64) -> Result<LogNormal, LogNormalError> {
         LogNormal::new(x0.ln() + self.schedule.log_drift(t), self.schedule.log_variance(t).sqrt())
+    }
+
+    /// The law of `` `$X_t$` `` given `` `$X_s = x_s$` `` at an earlier time: `` `$\ln X_t \sim N(\ln x_s + m(t) - m(s),\, v(t) - v(s))$` ``.
+    ///
+    /// ```
+    /// use gbm_sde::{Drift, Gbm, Schedule, ScheduleConfig, Variance};
+    /// let config = ScheduleConfig { variance: Variance::Constant { sigma: 0.8 }, drift: Drift::Free(0.3), horizon: 1.0 };
+    /// let law = Gbm::new(Schedule::new(config)?).transition_between(0.25, 2.0, 0.75)?;
+    /// assert!((law.mean() - 2.0 * 0.15f64.exp()).abs() < 1e-14);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Unless the log variance grows from `s` to `t` and `x_s` is positive and finite.
+    pub fn transition_between(&self, s: f64, x_s: f64, t: f64) -> Result<LogNormal, LogNormalError> {
+        let (dm, dv) = self.increments(s, t);
+        LogNormal::new(x_s.ln() + dm, dv.sqrt())
+    }
+
+    /// `` `$m(t) - m(s)$` `` and `` `$v(t) - v(s)$` ``.
+    pub(crate) fn increments(&self, s: f64, t: f64) -> (f64, f64) {
+        let schedule = &self.schedule;
+        (schedule.log_drift(t) - schedule.log_drift(s), schedule.log_variance(t) - schedule.log_variance(s))
     }
 
     /// Drift of `X` in reverse time at `x`, with the Hyvärinen score `h` of the marginal at `t`.
@@ -73,31 +171,9 @@ impl Gbm {
         -self.schedule.mu(t) + 1.5 * s2 + s2 * h
     }
 
-    /// Velocity `dY/dt` of the probability flow in forward time, with the log-space score `g` of the marginal at `t`.
+    /// Velocity `` `$dY/dt$` `` of the probability flow in forward time, with the log-space score `g` of the marginal at `t`.
     pub fn flow_velocity(&self, g: f64, t: f64) -> f64 {
         let s2 = self.schedule.sigma(t).powi(2);
         self.schedule.mu(t) - 0.5 * s2 - 0.5 * s2 * g
-    }
-
-    /// One exact path from `x0` at time 0: its values at `times` (not falling), from one standard normal each.
-    ///
-    /// # Errors
-    /// When times fall (or the first is negative or not a number), or the lengths differ.
-    pub fn path(&self, x0: f64, times: &[f64], normals: &[f64]) -> Result<Vec<f64>, ProcessError> {
-        if times.len() != normals.len() {
-            return Err(ProcessError::Length { times: times.len(), normals: normals.len() });
-        }
-        let (mut previous, mut y) = (0.0, x0.ln());
-        let mut path = Vec::with_capacity(times.len());
-        for (index, (&time, &z)) in times.iter().zip(normals).enumerate() {
-            if time.is_nan() || time < previous {
-                return Err(ProcessError::Order { index, time, previous });
-            }
-            let dv = self.schedule.log_variance(time) - self.schedule.log_variance(previous);
-            y += self.schedule.log_drift(time) - self.schedule.log_drift(previous) + dv.sqrt() * z;
-            path.push(y.exp());
-            previous = time;
-        }
-        Ok(path)
     }
 }

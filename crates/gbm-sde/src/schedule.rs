@@ -1,21 +1,38 @@
-//! Schedules: drift `μ(t)` and volatility `σ(t)` of geometric Brownian motion on `[0, T]`, and their exact integrals.
+//! Schedules: drift `` `$\mu(t)$` `` and volatility `` `$\sigma(t)$` `` of geometric Brownian motion on `` `$[0, T]$` ``, and their exact integrals.
 //!
-//! ```text
-//! m(t) = ∫₀ᵗ (μ − σ²/2) ds        (log drift)
-//! v(t) = ∫₀ᵗ σ² ds                (log variance)
+//! ```math
+//! \begin{aligned}
+//! m(t) &= \int_0^t \bigl(\mu - \tfrac12 \sigma^2\bigr)\, ds && \text{(log drift)} \\
+//! v(t) &= \int_0^t \sigma^2\, ds && \text{(log variance)}
+//! \end{aligned}
 //! ```
 //!
-//! | [`Variance`] | `σ²(t)` | `v(t)` |
+//! | [`Variance`] | `` `$\sigma^2(t)$` `` | `` `$v(t)$` `` |
 //! |---|---|---|
-//! | constant | `σ²` | `σ² t` |
-//! | linear | `σ_min² + (σ_max² − σ_min²) t/T` | `σ_min² t + (σ_max² − σ_min²) t²/2T` |
-//! | geometric | `r_max² q^{t/T} ln q / (T (q − 1))` | `r_max² (q^{t/T} − 1)/(q − 1)`, `q = (r_max/r_min)²` |
+//! | constant | `` `$\sigma^2$` `` | `` `$\sigma^2 t$` `` |
+//! | linear | `` `$\sigma_{\min}^2 + (\sigma_{\max}^2 - \sigma_{\min}^2)\, t/T$` `` | `` `$\sigma_{\min}^2 t + (\sigma_{\max}^2 - \sigma_{\min}^2)\, t^2/2T$` `` |
+//! | geometric | `` `$r_{\max}^2\, q^{t/T} \ln q / (T (q - 1))$` `` | `` `$r_{\max}^2 (q^{t/T} - 1)/(q - 1)$` `` |
+//! | karras | `` `$2\, r\, r' r_{\max}^2/(r_{\max}^2 - r_{\min}^2)$` `` | `` `$r_{\max}^2 (r^2 - r_{\min}^2)/(r_{\max}^2 - r_{\min}^2)$` `` |
+//! | table | slope of the interpolant | monotone cubics through the knots |
 //!
-//! The geometric one is the variance-exploding schedule of Song et al. (2021), scaled so that `v(0) = 0` and
-//! `v(T) = r_max²` hold exactly; its slope is steepest at `T`, and `r_min` is the level below which it is about linear.
-//! Times outside `[0, T]` are taken at the nearest end.
+//! The geometric one, with `` `$q = (r_{\max}/r_{\min})^2$` ``, is the variance-exploding schedule of Song et al. (2021); the Karras one is
+//! the spacing of noise levels of EDM (Karras et al. 2022),
+//!
+//! ```math
+//! r(t) = \Bigl( r_{\min}^{1/\rho} + \tfrac tT \bigl( r_{\max}^{1/\rho} - r_{\min}^{1/\rho} \bigr) \Bigr)^\rho
+//! ```
+//!
+//! Both start at the level `` `$r_{\min} > 0$` `` in their source. Here `` `$r^2$` `` is shifted and scaled so that `` `$v(0) = 0$` `` and
+//! `` `$v(T) = r_{\max}^2$` `` hold exactly: `` `$r_{\min}$` `` is the level below which `` `$v$` `` is about linear in `` `$t$` ``, and well above it
+//! `` `$\sqrt v$` `` follows the source's `` `$r$` ``. The geometric one is the limit `` `$\rho \to \infty$` `` of the other. Times outside
+//! `` `$[0, T]$` `` are taken at the nearest end.
+#![cfg_attr(doc, doc = include_str!("../../../docs/math.html"))]
+
+mod table;
 
 use serde::{Deserialize, Serialize};
+
+use table::MonotoneCubic;
 
 /// How the volatility depends on time. Volatilities are per square root of a time unit, `r` are noise levels `√v`.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -40,6 +57,25 @@ pub enum Variance {
         /// Noise level `√v(T)` at the horizon; above `r_min`.
         r_max: f64,
     },
+    /// The noise level grows like a power of time, as in EDM.
+    Karras {
+        /// Noise level below which `v` is about linear in `t`; positive.
+        r_min: f64,
+        /// Noise level `√v(T)` at the horizon; above `r_min`.
+        r_max: f64,
+        /// The power, positive; EDM's is 7, more spends more time at low levels.
+        #[serde(default = "seven")]
+        rho: f64,
+    },
+    /// The log variance is given at some times and rises smoothly between them.
+    Table {
+        /// Pairs `[t, v]`, both growing, from `[0, 0]` to `[T, v(T)]`. In TOML: `knots = [[0, 0], [0.5, 0.1], [1, 0.64]]`.
+        knots: Vec<[f64; 2]>,
+    },
+}
+
+fn seven() -> f64 {
+    7.0
 }
 
 /// The choice of the drift `μ(t)`, per time unit.
@@ -107,6 +143,27 @@ pub enum ScheduleError {
         /// Its value.
         high_value: f64,
     },
+    /// A table of one knot or none.
+    #[error("schedule: a table needs at least 2 knots, got {0}")]
+    TooFewKnots(usize),
+    /// A knot that is not finite, not above the one before it, or not `[0, 0]` at the start.
+    #[error("schedule: knot {index} = [{t}, {v}] must be finite and above the one before it in both, from [0, 0] on")]
+    Knot {
+        /// Position in the table.
+        index: usize,
+        /// Its time.
+        t: f64,
+        /// Its log variance.
+        v: f64,
+    },
+    /// The table does not end at the horizon.
+    #[error("schedule: the last knot is at t = {last}, the horizon at {horizon}")]
+    Horizon {
+        /// The end of forward time.
+        horizon: f64,
+        /// Time of the last knot.
+        last: f64,
+    },
     /// The schedule is so extreme that its terminal variance is not a positive finite number.
     #[error("schedule: the terminal log variance v(T) must be positive and finite, got {0}")]
     Terminal(f64),
@@ -133,6 +190,8 @@ pub enum ScheduleError {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Schedule {
     config: ScheduleConfig,
+    /// The interpolant of a table.
+    table: Option<MonotoneCubic>,
 }
 
 impl Schedule {
@@ -142,6 +201,7 @@ impl Schedule {
     /// A [`ScheduleError`] with the value that is not finite, not positive or in the wrong order.
     pub fn new(config: ScheduleConfig) -> Result<Self, ScheduleError> {
         positive("horizon", config.horizon)?;
+        let mut table = None;
         match config.variance {
             Variance::Constant { sigma } => positive("sigma", sigma)?,
             Variance::Linear { sigma_min, sigma_max } => {
@@ -158,25 +218,19 @@ impl Schedule {
                     });
                 }
             }
-            Variance::Geometric { r_min, r_max } => {
-                positive("r_min", r_min)?;
-                positive("r_max", r_max)?;
-                if r_min >= r_max {
-                    return Err(ScheduleError::Order {
-                        low: "r_min",
-                        low_value: r_min,
-                        high: "r_max",
-                        high_value: r_max,
-                    });
-                }
+            Variance::Geometric { r_min, r_max } => levels(r_min, r_max)?,
+            Variance::Karras { r_min, r_max, rho } => {
+                levels(r_min, r_max)?;
+                positive("rho", rho)?;
             }
+            Variance::Table { ref knots } => table = Some(MonotoneCubic::new(knots, config.horizon)?),
         }
         if let Drift::Free(mu) = config.drift
             && !mu.is_finite()
         {
             return Err(ScheduleError::Drift(mu));
         }
-        let schedule = Self { config };
+        let schedule = Self { config, table };
         let terminal = schedule.log_variance(schedule.horizon());
         if terminal.is_finite() && terminal > 0.0 { Ok(schedule) } else { Err(ScheduleError::Terminal(terminal)) }
     }
@@ -204,6 +258,12 @@ impl Schedule {
                 let ln_q = 2.0 * (r_max / r_min).ln();
                 r_max * (ln_q * (fraction * ln_q).exp() / (self.horizon() * ln_q.exp_m1())).sqrt()
             }
+            Variance::Karras { r_min, r_max, rho } => {
+                let k = Karras::new(r_min, r_max, rho);
+                let slope = 2.0 * rho * k.growth / (1.0 + k.growth * fraction) * k.ln_square(fraction).exp();
+                r_max * (slope / (self.horizon() * k.ln_square(1.0).exp_m1())).sqrt()
+            }
+            Variance::Table { .. } => self.interpolate(|table| table.slope(fraction * self.horizon()).sqrt()),
         }
     }
 
@@ -239,6 +299,11 @@ impl Schedule {
                 let ln_q = 2.0 * (r_max / r_min).ln();
                 r_max * r_max * ((fraction * ln_q).exp_m1() / ln_q.exp_m1())
             }
+            Variance::Karras { r_min, r_max, rho } => {
+                let k = Karras::new(r_min, r_max, rho);
+                r_max * r_max * (k.ln_square(fraction).exp_m1() / k.ln_square(1.0).exp_m1())
+            }
+            Variance::Table { .. } => self.interpolate(|table| table.value(t)),
         }
     }
 
@@ -264,6 +329,12 @@ impl Schedule {
                 let ln_q = 2.0 * (r_max / r_min).ln();
                 self.horizon() * (v / (r_max * r_max) * ln_q.exp_m1()).ln_1p() / ln_q
             }
+            Variance::Karras { r_min, r_max, rho } => {
+                let k = Karras::new(r_min, r_max, rho);
+                let ln_square = (v / (r_max * r_max) * k.ln_square(1.0).exp_m1()).ln_1p();
+                self.horizon() * (ln_square / (2.0 * rho)).exp_m1() / k.growth
+            }
+            Variance::Table { .. } => self.interpolate(|table| table.time(v.min(max))),
         };
         Ok(t.min(self.horizon()))
     }
@@ -271,6 +342,38 @@ impl Schedule {
     fn fraction(&self, t: f64) -> f64 {
         (t / self.horizon()).clamp(0.0, 1.0)
     }
+
+    /// A schedule of kind table always holds its interpolant.
+    fn interpolate(&self, value: impl Fn(&MonotoneCubic) -> f64) -> f64 {
+        self.table.as_ref().map_or(f64::NAN, value)
+    }
+}
+
+/// The Karras spacing with `` `$r/r_{\min} = (1 + g\, t/T)^\rho$` ``, in a form that does not cancel near time 0.
+struct Karras {
+    /// `` `$g = (r_{\max}/r_{\min})^{1/\rho} - 1$` ``.
+    growth: f64,
+    rho: f64,
+}
+
+impl Karras {
+    fn new(r_min: f64, r_max: f64, rho: f64) -> Self {
+        Self { growth: ((r_max / r_min).ln() / rho).exp_m1(), rho }
+    }
+
+    /// `` `$\ln (r/r_{\min})^2$` ``.
+    fn ln_square(&self, fraction: f64) -> f64 {
+        2.0 * self.rho * (self.growth * fraction).ln_1p()
+    }
+}
+
+fn levels(r_min: f64, r_max: f64) -> Result<(), ScheduleError> {
+    positive("r_min", r_min)?;
+    positive("r_max", r_max)?;
+    if r_min < r_max {
+        return Ok(());
+    }
+    Err(ScheduleError::Order { low: "r_min", low_value: r_min, high: "r_max", high_value: r_max })
 }
 
 fn positive(name: &'static str, value: f64) -> Result<(), ScheduleError> {

@@ -1,12 +1,19 @@
-//! Coefficients of one reverse step, from a level `v` down to `v' < v`: the Dale–Langevin update.
+//! Coefficients of one reverse step, from a level `` `$v$` `` down to `` `$v' < v$` ``, in log space and in ambient space.
 //!
-//! ```text
-//! ambient       x' = x exp(a + b h + c z),       a = −Δm + Δv,   b = Δv,   c = √Δv
-//! centred log   ȳ' = α ȳ + β D + η z,            α = 1 − Δv/v,   β = Δv/v,   η = √Δv
+//! ```math
+//! \begin{aligned}
+//! &\text{centred log (Dale–Langevin)}  & \bar y' &= \alpha \bar y + \beta D + \eta z, & \alpha &= 1 - \Delta v/v, \; \beta = \Delta v/v, \; \eta = \sqrt{\Delta v} \\
+//! &\text{the same, ambient}  & x' &= x\, e^{a + b h + c z}, & a &= -\Delta m + \Delta v, \; b = \Delta v, \; c = \sqrt{\Delta v} \\
+//! &\text{Euler–Maruyama}  & x' &= x\, (1 + a + b h + c z), & a &= -\textstyle\int\!\mu + 2 \Delta v, \; b = \Delta v, \; c = \sqrt{\Delta v} \\
+//! &\text{Milstein}  & x' &= x\, (1 + a + b h + c z + d (z^2 - 1)), & d &= \tfrac12 \Delta v
+//! \end{aligned}
 //! ```
 //!
-//! with `Δv = v − v'`, `Δm = m − m'`, the Hyvärinen score `h`, the log denoiser `D` and `ȳ = ln x − m`. The two are one
-//! update, since `h + 1 = (D − ȳ)/v`. Integrals of the schedule are exact, so a step may be of any size.
+//! with `` `$\Delta v = v - v'$` ``, `` `$\Delta m = m - m'$` ``, `` `$\int \mu = \Delta m + \tfrac12 \Delta v$` ``, the Hyvärinen score `` `$h$` ``, the log denoiser
+//! `` `$D$` `` and `` `$\bar y = \ln x - m$` ``. The first two are one update, since `` `$h + 1 = (D - \bar y)/v$` ``. Euler–Maruyama in ambient
+//! space is the paper's unconstrained multiplicative sampler (UMS); it and Milstein can change the sign of `` `$x$` ``. Integrals of
+//! the schedule are exact, so a step may be of any size.
+#![cfg_attr(doc, doc = include_str!("../../../docs/math.html"))]
 
 use crate::schedule::Schedule;
 
@@ -41,7 +48,51 @@ impl Exponent {
     }
 }
 
+/// The factor `1 + a + b h + c z` of an Euler–Maruyama update in ambient space.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EulerFactor {
+    /// Constant part, `` `$-\int \mu + 2\Delta v$` ``.
+    pub a: f64,
+    /// Factor of the Hyvärinen score, `` `$\Delta v$` ``.
+    pub b: f64,
+    /// Factor of the standard normal, `` `$\sqrt{\Delta v}$` ``.
+    pub c: f64,
+}
+
+impl EulerFactor {
+    /// `x (1 + a + b h + c z)`: may change the sign of `x`.
+    pub fn apply(&self, x: f64, h: f64, z: f64) -> f64 {
+        x * (1.0 + self.a + self.b * h + self.c * z)
+    }
+}
+
+/// The factor `1 + a + b h + c z + d (z² − 1)` of a Milstein update in ambient space.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MilsteinFactor {
+    /// The part it shares with Euler–Maruyama.
+    pub euler: EulerFactor,
+    /// Factor of `z² − 1`, `` `$\tfrac12 \Delta v$` ``.
+    pub d: f64,
+}
+
+impl MilsteinFactor {
+    /// `x (1 + a + b h + c z + d (z² − 1))`: may change the sign of `x`.
+    pub fn apply(&self, x: f64, h: f64, z: f64) -> f64 {
+        self.euler.apply(x, h, z) + x * self.d * (z * z - 1.0)
+    }
+}
+
 /// One reverse step between two log-variance levels.
+///
+/// ```
+/// use gbm_sde::{Drift, LogStep, Schedule, ScheduleConfig, Variance};
+/// let config = ScheduleConfig { variance: Variance::Constant { sigma: 0.8 }, drift: Drift::ZeroLog, horizon: 1.0 };
+/// let step = LogStep::between_times(&Schedule::new(config)?, 0.5, 0.499)?;
+/// let (x, h, z) = (1.2, -1.5, 0.4);
+/// let (exponential, milstein) = (step.exponent().apply(x, h, z), step.milstein_factor().apply(x, h, z));
+/// assert!((exponential - milstein).abs() < 1e-4);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LogStep {
     /// Level `v` at the start, positive.
@@ -97,5 +148,16 @@ impl LogStep {
     /// The same step as a multiplicative update of the ambient state.
     pub fn exponent(&self) -> Exponent {
         Exponent { a: self.dv() - self.dm, b: self.dv(), c: self.eta() }
+    }
+
+    /// The Euler–Maruyama step of the ambient state (UMS) between the same levels.
+    pub fn euler_factor(&self) -> EulerFactor {
+        let integral_mu = self.dm + 0.5 * self.dv();
+        EulerFactor { a: 2.0 * self.dv() - integral_mu, b: self.dv(), c: self.eta() }
+    }
+
+    /// The Milstein step of the ambient state between the same levels.
+    pub fn milstein_factor(&self) -> MilsteinFactor {
+        MilsteinFactor { euler: self.euler_factor(), d: 0.5 * self.dv() }
     }
 }

@@ -33,13 +33,18 @@ sample *arguments: build
 doctor: build
     {{dale}} doctor
 
-# Benchmarks of the sampler kernels
+# Benchmarks of the addressed noise and of the sampler kernels
 bench: setup
-    cargo bench -p samplers
+    cargo bench -p gbm-sde -p samplers
 
 # One training step against PyTorch eager, side by side (needs `just setup-pytorch`)
 bench-pytorch: build
     .venv/bin/python scripts/bench_pytorch.py
+
+# The forward process with its noise against numpy, on one core, side by side (needs numpy: `just setup-pytorch` has it)
+bench-perturb *arguments:
+    cargo build --release -p gbm-sde --example perturb_speed
+    "$([ -x .venv/bin/python ] && .venv/bin/python -c 'import numpy' 2>/dev/null && echo .venv/bin/python || echo python3)" scripts/bench_perturb.py "$@"
 
 # The four crates that need no libtorch, without it
 test-without-libtorch:

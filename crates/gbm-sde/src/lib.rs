@@ -21,16 +21,22 @@
 //! | [`philox`] | the counter-based generator Philox4x32-10 |
 //! | [`gaussian`] | uniform bits to a pair of normals, the same on every platform |
 //! | [`noise`] | draws as a function of `(seed, stream, index, step, element)` |
+//! | [`perturb`] | the forward process on single precision rows, its noise included |
+//! | [`exponential`] | the exponential function on vector lanes, within 2 units in the last place |
 //! | [`quadrature`] | integrals on finite and infinite intervals, to rounding |
 //! | [`analytic`] | ground truths: log-normal mixtures and gamma, with density, scores and denoiser at every level |
 #![cfg_attr(doc, doc = include_str!("../../../docs/math.html"))]
 
 pub mod analytic;
+mod batch;
+pub mod exponential;
 pub mod gaussian;
 pub mod goodness;
+mod lanes;
 pub mod lognormal;
 pub mod noise;
 pub mod normal;
+pub mod perturb;
 pub mod philox;
 pub mod process;
 pub mod quadrature;
@@ -38,9 +44,11 @@ pub mod schedule;
 pub mod step;
 
 pub use analytic::{Gamma, GammaError, GroundTruth, LogNormalMixture, MixtureError};
+pub use batch::Threads;
 pub use goodness::{Goodness, GoodnessError};
 pub use lognormal::{LogNormal, LogNormalError, LogNormalFit};
 pub use noise::{Noise, Stream};
+pub use perturb::{Level, Perturb, PerturbError};
 pub use process::{Gbm, ProcessError, fokker_planck::FokkerPlanck, likelihood::GbmFit, paths::PathPoint};
 pub use schedule::{Drift, Schedule, ScheduleConfig, ScheduleError, Variance};
 pub use step::{EulerFactor, Exponent, LogStep, MilsteinFactor, StepError};

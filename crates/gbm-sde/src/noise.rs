@@ -1,12 +1,15 @@
 //! Addressed noise: a draw is a function of `(seed, stream, index, step, element)`, never of what was drawn before.
 //!
-//! ```text
-//! counter  c₀ = block,  c₁ = step,  c₂ = index mod 2³²,  c₃ = (index div 2³²) mod 2¹⁶ + 2¹⁶ stream
-//! key      k₀ = seed mod 2³²,  k₁ = seed div 2³²
-//! element e lies in block ⌊e/2⌋: its first or second uniform, or the cosine or sine normal of the pair
+//! ```math
+//! \begin{aligned}
+//! c_0 &= \text{block}, & c_2 &= \text{index} \bmod 2^{32}, & k_0 &= \text{seed} \bmod 2^{32} \\
+//! c_1 &= \text{step}, & c_3 &= \lfloor \text{index} / 2^{32} \rfloor \bmod 2^{16} + 2^{16}\, \text{stream}, &
+//! k_1 &= \lfloor \text{seed} / 2^{32} \rfloor
+//! \end{aligned}
 //! ```
 //!
-//! So image `index` gets the same noise whatever the batch, the order or the number of threads. Indices are taken modulo
+//! Philox's counter `$c$` and key `$k$` are the address. Element `$e$` lies in block `$\lfloor e/2 \rfloor$`: it is the first
+//! or second uniform there, or the cosine or sine normal of the pair. So image `index` gets the same noise whatever the batch, the order or the number of threads. Indices are taken modulo
 //! 2⁴⁸, elements must stay below 2³³. Single precision values are the double precision ones, rounded.
 //!
 //! ```
@@ -16,11 +19,10 @@
 //! noise.fill_normal_f64(Stream::SAMPLER, 3, 0, &mut row);
 //! assert_eq!(row[4], noise.normal(Stream::SAMPLER, 3, 0, 4));
 //! ```
+#![cfg_attr(doc, doc = include_str!("../../../docs/math.html"))]
 
-use rayon::prelude::*;
-
-use crate::gaussian::{box_muller, uniform_from_bits};
-use crate::philox::philox4x32;
+use crate::batch::{Threads, by_pieces};
+use crate::lanes::{Row, dispatch};
 
 /// What a draw is for. Draws of different streams are independent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,16 +66,15 @@ impl Noise {
         self.seed
     }
 
-    #[inline]
-    fn row(self, stream: Stream, index: u64, step: u32) -> Row {
+    #[inline(always)]
+    pub(crate) fn row(self, stream: Stream, index: u64, step: u32) -> Row {
         let high = ((index >> 32) as u32 & 0xFFFF) | (u32::from(stream.0) << 16);
         Row { key: [self.seed as u32, (self.seed >> 32) as u32], step, index: [index as u32, high] }
     }
 
     /// The standard normal at one address.
     pub fn normal(&self, stream: Stream, index: u64, step: u32, element: usize) -> f64 {
-        let [u0, u1] = self.row(stream, index, step).uniforms(element / 2);
-        box_muller(u0, u1)[element % 2]
+        self.row(stream, index, step).normals(element / 2)[element % 2]
     }
 
     /// The uniform in `(0, 1)` at one address. Shares its bits with the normal there: use another stream or step for it.
@@ -83,54 +84,62 @@ impl Noise {
 
     /// Fills `out` with the standard normals of elements `0, 1, …`, in single precision.
     pub fn fill_normal(&self, stream: Stream, index: u64, step: u32, out: &mut [f32]) {
-        self.row(stream, index, step).fill_normal(out, |z| z as f32);
+        let row = self.row(stream, index, step);
+        dispatch(
+            #[inline(always)]
+            || row.with_normals(0, out, single),
+        );
     }
 
     /// Fills `out` with the standard normals of elements `0, 1, …`.
     pub fn fill_normal_f64(&self, stream: Stream, index: u64, step: u32, out: &mut [f64]) {
-        self.row(stream, index, step).fill_normal(out, |z| z);
+        let row = self.row(stream, index, step);
+        dispatch(
+            #[inline(always)]
+            || row.with_normals(0, out, double),
+        );
     }
 
     /// Fills `out` with the uniforms in `(0, 1)` of elements `0, 1, …`.
     pub fn fill_uniform_f64(&self, stream: Stream, index: u64, step: u32, out: &mut [f64]) {
         let row = self.row(stream, index, step);
-        for (block, pair) in out.chunks_mut(2).enumerate() {
-            let uniforms = row.uniforms(block);
-            pair.copy_from_slice(&uniforms[..pair.len()]);
-        }
+        dispatch(
+            #[inline(always)]
+            || row.with_uniforms(0, out, double),
+        );
     }
 
     /// Fills `out`, rows of `row_len` values one after another, with standard normals: row `i` is index `first_index + i`.
     /// Uses all threads; the values do not depend on how many there are. A last row may be short; nothing is written when
     /// `row_len` is 0.
     pub fn rows_normal(&self, stream: Stream, first_index: u64, step: u32, out: &mut [f32], row_len: usize) {
-        self.rows(stream, first_index, step, out, row_len, |z| z as f32);
+        self.rows(stream, first_index, step, out, row_len, single);
     }
 
     /// [`Noise::rows_normal`] in double precision.
     pub fn rows_normal_f64(&self, stream: Stream, first_index: u64, step: u32, out: &mut [f64], row_len: usize) {
-        self.rows(stream, first_index, step, out, row_len, |z| z);
+        self.rows(stream, first_index, step, out, row_len, double);
     }
 
-    fn rows<T: Copy + Send>(
+    fn rows<T: Send>(
         &self,
         stream: Stream,
         first_index: u64,
         step: u32,
         out: &mut [T],
         row_len: usize,
-        round: impl Fn(f64) -> T + Sync,
+        write: impl Fn(&mut T, f64) + Sync,
     ) {
-        if row_len == 0 {
-            return;
-        }
-        // Rows of a few elements are grouped, so that a task is worth starting.
-        let rows_per_task = (4096 / row_len).max(1);
-        out.par_chunks_mut(rows_per_task * row_len).enumerate().for_each(|(task, rows)| {
-            let first = first_index.wrapping_add((task * rows_per_task) as u64);
-            for (i, row) in rows.chunks_mut(row_len).enumerate() {
-                self.row(stream, first.wrapping_add(i as u64), step).fill_normal(row, &round);
-            }
+        by_pieces(Threads::All, out, row_len, |place, piece| {
+            dispatch(
+                #[inline(always)]
+                || {
+                    for (i, row) in piece.chunks_mut(row_len).enumerate() {
+                        let index = first_index.wrapping_add((place.row + i) as u64);
+                        self.row(stream, index, step).with_normals(place.element / 2, row, &write);
+                    }
+                },
+            );
         });
     }
 
@@ -147,35 +156,12 @@ impl Noise {
     }
 }
 
-/// Pairs that are made together, so that the arithmetic runs on vector lanes.
-const LANES: usize = 16;
-
-/// All draws of one `(seed, stream, index, step)`.
-#[derive(Clone, Copy)]
-struct Row {
-    key: [u32; 2],
-    step: u32,
-    index: [u32; 2],
+#[inline(always)]
+fn single(value: &mut f32, draw: f64) {
+    *value = draw as f32;
 }
 
-impl Row {
-    #[inline]
-    fn uniforms(self, block: usize) -> [f64; 2] {
-        let bits = philox4x32([block as u32, self.step, self.index[0], self.index[1]], self.key);
-        [0, 2].map(|i| uniform_from_bits(u64::from(bits[i]) | u64::from(bits[i + 1]) << 32))
-    }
-
-    #[inline]
-    fn fill_normal<T: Copy>(self, out: &mut [T], round: impl Fn(f64) -> T) {
-        for (group, chunk) in out.chunks_mut(2 * LANES).enumerate() {
-            let pairs: [[f64; 2]; LANES] = std::array::from_fn(|lane| self.uniforms(group * LANES + lane));
-            let mut normals = [[0.0; 2]; LANES];
-            for (normal, [u0, u1]) in normals.iter_mut().zip(pairs) {
-                *normal = box_muller(u0, u1);
-            }
-            for (value, &z) in chunk.iter_mut().zip(normals.as_flattened()) {
-                *value = round(z);
-            }
-        }
-    }
+#[inline(always)]
+fn double(value: &mut f64, draw: f64) {
+    *value = draw;
 }

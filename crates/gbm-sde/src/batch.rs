@@ -1,0 +1,76 @@
+//! Rows of a batch on one or all threads: what is done to a value never depends on the thread that does it.
+
+use rayon::prelude::*;
+
+/// How many threads a batch may use. The values do not depend on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Threads {
+    /// Only the calling one.
+    One,
+    /// All of rayon's pool.
+    #[default]
+    All,
+}
+
+/// Where a piece of a batch begins: in this row, at this element, which is even.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) row: usize,
+    pub(crate) element: usize,
+}
+
+/// Values of a piece: enough to be worth a task, few enough to stay in the cache.
+const PIECE: usize = 8192;
+
+/// Calls `work` on pieces that cover `data`, rows of `row_len` values: some whole rows, or a part of one long row. Does
+/// nothing when `row_len` is 0.
+pub(crate) fn by_pieces<T: Send>(
+    threads: Threads,
+    data: &mut [T],
+    row_len: usize,
+    work: impl Fn(Place, &mut [T]) + Sync,
+) {
+    if row_len == 0 {
+        return;
+    }
+    let rows = (PIECE / row_len).max(1);
+    let place = |group: usize, part: usize| Place { row: group * rows, element: part * PIECE };
+    match threads {
+        Threads::One => {
+            for (group, chunk) in data.chunks_mut(rows * row_len).enumerate() {
+                for (part, piece) in chunk.chunks_mut(PIECE).enumerate() {
+                    work(place(group, part), piece);
+                }
+            }
+        }
+        Threads::All => data.par_chunks_mut(rows * row_len).enumerate().for_each(|(group, chunk)| {
+            chunk.par_chunks_mut(PIECE).enumerate().for_each(|(part, piece)| work(place(group, part), piece));
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_cover_every_value_once_and_know_their_place() {
+        for (len, row_len) in [(0, 5), (1, 1), (30_000, 1), (30_001, 7), (3 * 784, 784), (50_000, 20_001), (9000, 8192)]
+        {
+            for threads in [Threads::One, Threads::All] {
+                let mut data = vec![(usize::MAX, 0); len];
+                by_pieces(threads, &mut data, row_len, |place, piece| {
+                    assert!(place.element % 2 == 0 && piece.len() <= PIECE);
+                    for (i, value) in piece.iter_mut().enumerate() {
+                        *value = (place.row * row_len + place.element + i, value.1 + 1);
+                    }
+                });
+                assert!(
+                    data.iter().enumerate().all(|(i, &value)| value == (i, 1)),
+                    "{len} values in rows of {row_len}"
+                );
+            }
+        }
+        by_pieces(Threads::All, &mut [0; 3], 0, |_, _| unreachable!());
+    }
+}

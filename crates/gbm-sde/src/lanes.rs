@@ -1,0 +1,205 @@
+//! Addressed draws on vector lanes: the same numbers as one at a time, several at once.
+//!
+//! Philox and Box–Muller run over groups of blocks in plain loops that the compiler turns into vector instructions. `pulp`
+//! compiles them for AVX-512 and AVX2 beside the baseline and takes the widest that the processor has. All of it is exactly
+//! rounded arithmetic without fused operations, so the width does not show in the values.
+
+// The compiler makes vector code of counted loops, not of zipped iterators.
+#![allow(clippy::needless_range_loop)]
+
+use pulp::Arch;
+
+use crate::gaussian::{box_muller, uniform_from_bits};
+use crate::philox::{philox4x32, philox4x32_lanes};
+
+/// Runs `work`, compiled for the widest vectors that this processor has. A closure, and every closure in it, must be marked
+/// `#[inline(always)]`: what is called and not inlined is compiled for the baseline.
+#[inline(always)]
+pub(crate) fn dispatch(work: impl FnOnce()) {
+    Arch::new().dispatch(work);
+}
+
+/// Blocks of two draws that are made together; an odd end goes in the smaller groups.
+const WIDE: usize = 32;
+const NARROW: usize = 8;
+
+/// All draws of one `(seed, stream, index, step)`.
+#[derive(Clone, Copy)]
+pub(crate) struct Row {
+    pub(crate) key: [u32; 2],
+    pub(crate) step: u32,
+    pub(crate) index: [u32; 2],
+}
+
+impl Row {
+    /// The two uniforms of a block.
+    #[inline]
+    pub(crate) fn uniforms(self, block: usize) -> [f64; 2] {
+        let bits = philox4x32(self.counter(block), self.key);
+        [0, 2].map(|i| uniform_from_bits(u64::from(bits[i]) | u64::from(bits[i + 1]) << 32))
+    }
+
+    /// The two normals of a block.
+    #[inline]
+    pub(crate) fn normals(self, block: usize) -> [f64; 2] {
+        let [u0, u1] = self.uniforms(block);
+        box_muller(u0, u1)
+    }
+
+    #[inline(always)]
+    fn counter(self, block: usize) -> [u32; 4] {
+        [block as u32, self.step, self.index[0], self.index[1]]
+    }
+
+    #[inline(always)]
+    fn uniform_group<const N: usize>(self, block: usize) -> [[f64; 2]; N] {
+        let [first, last] = philox4x32_lanes::<N>(self.counter(block), self.key);
+        let mut pairs = [[0.0; 2]; N];
+        for lane in 0..N {
+            pairs[lane] = [uniform_from_bits(first[lane]), uniform_from_bits(last[lane])];
+        }
+        pairs
+    }
+
+    #[inline(always)]
+    fn normal_group<const N: usize>(self, block: usize) -> [[f64; 2]; N] {
+        let [first, last] = philox4x32_lanes::<N>(self.counter(block), self.key);
+        let mut pairs = [[0.0; 2]; N];
+        for lane in 0..N {
+            pairs[lane] = box_muller(uniform_from_bits(first[lane]), uniform_from_bits(last[lane]));
+        }
+        pairs
+    }
+
+    /// Gives `write` every value of `out` with its normal, in groups; `out` begins at block `first`.
+    #[inline(always)]
+    pub(crate) fn with_normals<T>(self, first: usize, out: &mut [T], write: impl Fn(&mut T, f64)) {
+        in_groups(
+            first,
+            out,
+            #[inline(always)]
+            |block| self.normal_group::<WIDE>(block),
+            #[inline(always)]
+            |block| self.normal_group::<NARROW>(block),
+            write,
+        );
+    }
+
+    /// The same with the uniforms.
+    #[inline(always)]
+    pub(crate) fn with_uniforms<T>(self, first: usize, out: &mut [T], write: impl Fn(&mut T, f64)) {
+        in_groups(
+            first,
+            out,
+            #[inline(always)]
+            |block| self.uniform_group::<WIDE>(block),
+            #[inline(always)]
+            |block| self.uniform_group::<NARROW>(block),
+            write,
+        );
+    }
+}
+
+#[inline(always)]
+fn in_groups<T>(
+    first: usize,
+    out: &mut [T],
+    wide: impl Fn(usize) -> [[f64; 2]; WIDE],
+    narrow: impl Fn(usize) -> [[f64; 2]; NARROW],
+    write: impl Fn(&mut T, f64),
+) {
+    let (groups, end) = out.as_chunks_mut::<{ 2 * WIDE }>();
+    let mut block = first;
+    for group in groups {
+        let draws = wide(block);
+        for (value, &draw) in group.iter_mut().zip(draws.as_flattened()) {
+            write(value, draw);
+        }
+        block = block.wrapping_add(WIDE);
+    }
+    for group in end.chunks_mut(2 * NARROW) {
+        let draws = narrow(block);
+        for (value, &draw) in group.iter_mut().zip(draws.as_flattened()) {
+            write(value, draw);
+        }
+        block = block.wrapping_add(NARROW);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs `work` compiled for every vector width that this processor has, the baseline first.
+    fn on_every_width(work: impl Fn(&str) + Copy) {
+        work("baseline");
+        dispatch(
+            #[inline(always)]
+            || work("widest"),
+        );
+        #[cfg(target_arch = "x86_64")]
+        {
+            if let Some(simd) = pulp::x86::V3::try_new() {
+                simd.vectorize(
+                    #[inline(always)]
+                    || work("AVX2"),
+                );
+            }
+            if let Some(simd) = pulp::x86::V4::try_new() {
+                simd.vectorize(
+                    #[inline(always)]
+                    || work("AVX-512"),
+                );
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn store(value: &mut f64, draw: f64) {
+        *value = draw;
+    }
+
+    const ROWS: [Row; 2] = [
+        Row { key: [7, 0], step: 3, index: [11, 0x0002_0000] },
+        Row { key: [0xdead_beef, 0xcafe_f00d], step: u32::MAX, index: [u32::MAX, 0xFFFF_FFFF] },
+    ];
+
+    /// Every length up to four groups, from blocks anywhere: also where the block number wraps inside a group.
+    #[test]
+    fn groups_have_the_bits_of_single_draws_at_every_length_and_width() {
+        for row in ROWS {
+            for first in [0, 1, 1_000_003, u32::MAX as usize - 20] {
+                let single = |e: usize| (row.normals(first + e / 2)[e % 2], row.uniforms(first + e / 2)[e % 2]);
+                let truth: Vec<(f64, f64)> = (0..4 * 2 * WIDE).map(single).collect();
+                on_every_width(
+                    #[inline(always)]
+                    |width| {
+                        for length in 0..=truth.len() {
+                            let (mut z, mut u) = (vec![0.0; length], vec![0.0; length]);
+                            row.with_normals(first, &mut z, store);
+                            row.with_uniforms(first, &mut u, store);
+                            for (e, &(normal, uniform)) in truth[..length].iter().enumerate() {
+                                assert_eq!(z[e].to_bits(), normal.to_bits(), "{width}, element {e} of {length}");
+                                assert_eq!(u[e].to_bits(), uniform.to_bits(), "{width}, element {e} of {length}");
+                            }
+                        }
+                    },
+                );
+            }
+        }
+    }
+
+    /// Long rows, where rare branches of the logarithm and of the circle occur.
+    #[test]
+    fn long_rows_have_the_same_bits_at_every_width() {
+        let single: Vec<u64> = (0..50_000).flat_map(|block| ROWS[0].normals(block)).map(f64::to_bits).collect();
+        on_every_width(
+            #[inline(always)]
+            |width| {
+                let mut z = vec![0.0; single.len()];
+                ROWS[0].with_normals(0, &mut z, store);
+                assert!(z.iter().zip(&single).all(|(z, &bits)| z.to_bits() == bits), "{width}");
+            },
+        );
+    }
+}

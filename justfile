@@ -25,6 +25,10 @@ smoke: build
 compare-samplers *arguments: build
     {{dale}} compare-samplers --check "$@"
 
+# The paper's identities, each computed twice by different means, and its two-dimensional figures; in under a minute
+theory *arguments: build
+    {{dale}} theory "$@"
+
 # Digits from the shipped weights, without any data set
 sample *arguments: build
     {{dale}} sample "$@"

@@ -17,6 +17,7 @@ use crate::generate::{Trained, generate};
 use crate::loading;
 use crate::run::{Run, nearest_difference, stored_experiment};
 use crate::session::Session;
+use crate::theory;
 use crate::train::{self, Start};
 
 /// What to sample.
@@ -46,6 +47,7 @@ pub fn train(preset: &str, experiment: Experiment, resume: Option<Option<PathBuf
         bail!("cannot resume: {} has no checkpoint{why}", run.folder.display());
     }
     let _lock = run.open()?;
+    session.log.attach(&run.folder);
     let how = if resume.is_some() { Start::Resume } else { Start::Fresh };
     let weights = train::train(&run, &data, session, how)?;
     println!("{}", weights.display());
@@ -144,6 +146,33 @@ pub fn fetch(name: &str, search: &Search) -> Result<()> {
     }
     for file in files {
         println!("{file}");
+    }
+    Ok(())
+}
+
+/// `dale theory`: prints the table of identities; fails if one does not hold.
+///
+/// # Errors
+/// As [`theory::write`]; identities that do not hold, by formula.
+pub fn theory(folder: &Path, experiment: &mut Experiment, session: &Session) -> Result<()> {
+    let (data, notice) = loading::load_or_stand_in(experiment, session, false)?;
+    let found = theory::write(folder, &data, notice.as_deref(), experiment.pixels, experiment.seed)?;
+    let mut out = std::io::stdout().lock();
+    for i in &found.identities {
+        let unit = if i.statistical { " standard errors" } else { "" };
+        writeln!(
+            out,
+            "{}  {:9.1e} of {:.1e}{unit}  {}",
+            if i.holds() { "ok" } else { "NO" },
+            i.residual,
+            i.allowed,
+            i.latex
+        )?;
+    }
+    writeln!(out, "\n  report   {}\n", found.report.display())?;
+    let broken: Vec<&str> = found.identities.iter().filter(|i| !i.holds()).map(|i| i.latex).collect();
+    if !broken.is_empty() {
+        bail!("{} of {} identities do not hold: {}", broken.len(), found.identities.len(), broken.join("; "));
     }
     Ok(())
 }

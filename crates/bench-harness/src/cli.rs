@@ -9,6 +9,7 @@ use tch::Device;
 
 use crate::config::{self, Experiment};
 use crate::data::{DataConfig, Depth, FetchPolicy, Search};
+use crate::log::RunLog;
 use crate::session::{Interrupted, Session};
 use crate::{actions, features, loading, reproduce};
 
@@ -85,6 +86,12 @@ enum Command {
         /// Fail if both kinds of Heun, with at most 40 calls, are worse
         #[arg(long)]
         check: bool,
+    },
+    /// The paper's identities, each computed twice by different means, and its two-dimensional figures
+    Theory {
+        /// Folder for report.html and identities.md; runs/theory by default
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
     },
     /// What this machine has and lacks
     Doctor {
@@ -188,12 +195,12 @@ impl Cli {
     ///
     /// # Errors
     /// With a message for the user.
-    pub fn run(self) -> Result<()> {
+    pub fn run(self, log: &RunLog) -> Result<()> {
         let Global { data_dir, offline, device, threads, out_root } = self.global;
         let offline = offline || std::env::var_os("DALE_OFFLINE").is_some_and(|v| !v.is_empty() && v != "0");
         let policy = if offline { FetchPolicy::Never } else { FetchPolicy::Allow };
         let search = Search::new(data_dir, std::env::var_os("DALE_DATA_DIR").map(PathBuf::from), policy);
-        let start = |search| Session::start(device, threads, search, out_root.clone());
+        let start = |search| Session::start(device, threads, search, out_root.clone(), log.clone());
         match self.command {
             Command::Doctor { json } => {
                 if let Some(threads) = threads {
@@ -235,6 +242,10 @@ impl Cli {
                 if check && !holds {
                     bail!("check: Dale–Langevin came out better than both kinds of Heun");
                 }
+            }
+            Command::Theory { out } => {
+                let mut experiment = config::resolve_text(Path::new("experiments/mnist.toml"), MNIST, "cpu", &[])?;
+                actions::theory(&out.unwrap_or_else(|| out_root.join("theory")), &mut experiment, &start(search)?)?;
             }
             Command::Export { run, folder } => crate::export::export(&run, &folder)?,
             Command::TrainFeatures { out } => {
@@ -290,11 +301,11 @@ fn find_experiment(given: &str) -> Result<(PathBuf, String)> {
     Ok((path, text))
 }
 
-/// Parses the command line and runs it; the process's exit code.
+/// Parses the command line and runs it; the process's exit code. `log` is where a run's log goes.
 #[must_use]
-pub fn main() -> std::process::ExitCode {
+pub fn main(log: RunLog) -> std::process::ExitCode {
     let cli = Cli::parse();
-    match cli.run() {
+    match cli.run(&log) {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {
             if let Some(stopped) = error.downcast_ref::<Interrupted>() {

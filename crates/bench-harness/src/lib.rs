@@ -16,11 +16,13 @@
 //! | [`evaluate`] | `cnn-fid` and KID beside three reference figures |
 //! | [`levels`] | the network against the linear denoiser, by noise level |
 //! | [`reproduce`] | the whole road, stage by stage |
+//! | [`log`](mod@log) | the log in a run's folder |
 //! | [`manifest`] | where results come from |
 //! | [`arrays`] | images as `.npz` |
 //! | [`compare`] | samplers side by side on the same weights |
 //! | [`figures`] | the pictures and the page of a run |
 //! | [`report`] | PNG grids, charts, tables and pages, knowing nothing of networks |
+//! | [`theory`] | the identities behind it all, each computed twice |
 //! | [`export`] | what ships of a finished run |
 //! | [`features`] | training the classifier behind `cnn-fid` |
 //! | [`bench_step`] | the time of a training step |
@@ -44,6 +46,7 @@ pub mod figures;
 pub mod generate;
 pub mod levels;
 pub mod loading;
+pub mod log;
 pub mod manifest;
 pub mod optimize;
 pub mod pixels;
@@ -52,4 +55,5 @@ pub mod report;
 pub mod reproduce;
 pub mod run;
 pub mod session;
+pub mod theory;
 pub mod train;

@@ -64,6 +64,7 @@ pub fn reproduce(
     let started = Instant::now();
     let run = Run::plan(&session.root, preset, experiment, data)?;
     let _lock = run.open()?;
+    session.log.attach(&run.folder);
     tracing::info!("run: {}", run.folder.display());
     let weights = train(&run, data, session, Start::Either)?;
     let trained = Trained::load(&weights, session.device)?;

@@ -9,6 +9,7 @@ use models::device::{DeviceChoice, resolve};
 use tch::Device;
 
 use crate::data::Search;
+use crate::log::RunLog;
 
 /// Surroundings of a command.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub struct Session {
     pub search: Search,
     /// Folder of all runs.
     pub root: PathBuf,
+    /// Takes the log into a run's folder.
+    pub log: RunLog,
     interrupted: Arc<AtomicBool>,
 }
 
@@ -27,7 +30,13 @@ impl Session {
     ///
     /// # Errors
     /// If a GPU was asked for and cannot be used.
-    pub fn start(device: DeviceChoice, threads: Option<usize>, search: Search, root: PathBuf) -> Result<Self> {
+    pub fn start(
+        device: DeviceChoice,
+        threads: Option<usize>,
+        search: Search,
+        root: PathBuf,
+        log: RunLog,
+    ) -> Result<Self> {
         let threads = threads.or_else(|| std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1);
         tch::set_num_threads(threads.clamp(1, 1024) as i32);
         // Only fails if a pool exists already, which then has a size of its own.
@@ -44,7 +53,7 @@ impl Session {
             }
         })
         .context("cannot listen to Ctrl-C")?;
-        Ok(Self { device, search, root, interrupted })
+        Ok(Self { device, search, root, log, interrupted })
     }
 
     /// Whether the user asked to stop.

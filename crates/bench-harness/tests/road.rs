@@ -90,6 +90,7 @@ fn the_whole_road_leaves_a_complete_run_and_skips_it_the_second_time() {
         "manifest.json",
         "metrics.json",
         "metrics.jsonl",
+        "log.txt",
         "samples.npz",
         "figures/samples.png",
         "figures/path.png",
@@ -353,4 +354,20 @@ fn the_doctor_answers_in_json() {
     assert_eq!(found["healthy"], true);
     assert!(found["libtorch_version"].as_str().unwrap().starts_with("2.11"));
     assert!(found["cuda_devices"].as_u64().unwrap() > 0 || found["cuda_reason"].is_string());
+}
+
+#[test]
+fn the_identities_hold_and_their_page_needs_no_network() {
+    let folder = TempDir::new().unwrap();
+    let output = succeeds(dale(
+        folder.path(),
+        &["theory", "--offline", "--out", folder.path().join("theory").to_str().unwrap()],
+    ));
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(printed.matches("\nok ").count() >= 30 && !printed.contains("NO "), "{printed}");
+    let report = fs::read_to_string(folder.path().join("theory/report.html")).unwrap();
+    assert!(report.matches("<math").count() >= 35 && report.matches("<svg").count() >= 6);
+    assert!(!report.contains("src=\"http") && !report.contains("href=\"http") && !report.contains("<script"));
+    assert!(report.contains("glyphs"), "the stand-in is named");
+    assert!(fs::read_to_string(folder.path().join("theory/identities.md")).unwrap().contains("$`"));
 }

@@ -28,6 +28,8 @@ pub(super) struct Look {
     pub(super) dash: (f64, f64),
     pub(super) width: f64,
     pub(super) marker: Option<usize>,
+    /// Half the width of a marker.
+    pub(super) size: f64,
     pub(super) line: bool,
 }
 
@@ -45,7 +47,7 @@ pub(super) fn looks(series: &[Series], rules: usize) -> Vec<Look> {
     let mut looks = Vec::new();
     for one in series {
         if one.mark == Mark::Faint {
-            looks.push(Look { color: FAINT, dash: FULL, width: 1.25, marker: None, line: true });
+            looks.push(Look { color: FAINT, dash: FULL, width: 1.25, marker: None, size: 4.2, line: true });
             continue;
         }
         looks.push(Look {
@@ -53,13 +55,14 @@ pub(super) fn looks(series: &[Series], rules: usize) -> Vec<Look> {
             dash: DASHES[index % DASHES.len()],
             width: 2.25,
             marker: (one.mark != Mark::Line).then_some(index),
-            line: one.mark != Mark::Points,
+            size: if one.mark == Mark::Dots { 2.0 } else { 4.2 },
+            line: !matches!(one.mark, Mark::Points | Mark::Dots),
         });
         index += 1;
     }
     for i in 0..rules {
         let dash = [(2.0, 4.0), (12.0, 3.0), (6.0, 6.0)][i % 3];
-        looks.push(Look { color: MUTED, dash, width: 1.5, marker: None, line: true });
+        looks.push(Look { color: MUTED, dash, width: 1.5, marker: None, size: 4.2, line: true });
     }
     looks
 }
@@ -90,7 +93,7 @@ pub(super) fn draw_entry(pen: &Pen<'_>, entry: &Entry) -> Result<(), PlotError> 
         pen.path(&[(x, y), (x + 32.0, y)], look.color, look.width, look.dash)?;
     }
     if let Some(kind) = look.marker {
-        pen.marker((x + 16.0, y), kind, look.color)?;
+        pen.marker((x + 16.0, y), kind, look.color, look.size.max(3.0))?;
     }
     for (i, line) in entry.lines.iter().enumerate() {
         pen.text(line, (x + 40.0, y + 19.0 * i as f64), SMALL, INK, HPos::Left)?;

@@ -11,9 +11,11 @@
 //! | [`image`] | grids of grey images as PNG, strips of images with captions |
 //! | [`table`] | one table, as HTML, Markdown or terminal text |
 //! | [`page`] | `report.html`, in one file without outside requests |
+//! | [`formula`] | LaTeX as MathML, which browsers draw by themselves |
 //! | [`html`] | escaping, and the page's style sheet |
 
 pub mod axis;
+pub mod formula;
 pub mod html;
 pub mod image;
 pub mod page;

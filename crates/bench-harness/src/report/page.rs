@@ -9,6 +9,7 @@ use std::path::Path;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use super::formula::Formula;
 use super::html::{STYLE, escape};
 use super::image::{ImageError, Png, Strip};
 use super::plot::Svg;
@@ -131,6 +132,8 @@ pub enum Block {
     Figure(Figure),
     /// Figures side by side where there is room.
     Figures(Vec<Figure>),
+    /// Displayed mathematics.
+    Formula(Formula),
     /// A table.
     Table(Table),
     /// Text as it is, such as a configuration.
@@ -152,6 +155,9 @@ impl Block {
             Self::Figures(figures) => {
                 let all: String = figures.iter().map(Figure::html).collect();
                 format!("<div class=\"figures\">\n{all}</div>\n")
+            }
+            Self::Formula(formula) => {
+                format!("<div class=\"formula scroll\" tabindex=\"0\">{}</div>\n", formula.display())
             }
             Self::Table(table) => table.to_html(),
             Self::Preformatted(text) => preformatted(text),

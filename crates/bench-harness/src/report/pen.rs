@@ -89,8 +89,7 @@ impl Pen<'_> {
     }
 
     /// One marker; `kind` counts around circle, square, triangle, diamond.
-    pub(super) fn marker(&self, (x, y): (f64, f64), kind: usize, color: RGBColor) -> Result<(), PlotError> {
-        let r = 4.2;
+    pub(super) fn marker(&self, (x, y): (f64, f64), kind: usize, color: RGBColor, r: f64) -> Result<(), PlotError> {
         match kind % 4 {
             0 => self.draw(&Circle::new(at((x, y)), fine(r), color.filled())),
             1 => self.fill(&[(x - r, y - r), (x + r, y - r), (x + r, y + r), (x - r, y + r)], color, 1.0),

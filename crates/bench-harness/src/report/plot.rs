@@ -83,6 +83,8 @@ pub enum Mark {
     Line,
     /// A marker at each point.
     Points,
+    /// A small marker at each point, for hundreds of them.
+    Dots,
     /// Both.
     Both,
     /// A thin grey line, for raw values behind a smoothed curve.
@@ -225,7 +227,7 @@ impl Chart {
                 // A line through one point would be invisible.
                 if look.marker.is_some() || points.len() == 1 {
                     for &point in &points {
-                        pen.marker(point, look.marker.unwrap_or(0), look.color)?;
+                        pen.marker(point, look.marker.unwrap_or(0), look.color, look.size)?;
                     }
                 }
             }
@@ -305,7 +307,7 @@ impl Chart {
     }
 
     fn axes(&self) -> (Axis, Axis) {
-        let markers = self.series.iter().any(|series| matches!(series.mark, Mark::Points | Mark::Both));
+        let markers = self.series.iter().any(|series| matches!(series.mark, Mark::Points | Mark::Dots | Mark::Both));
         let x_room = if markers { Room::Sides } else { Room::Tight };
         let xs = self.series.iter().flat_map(|series| series.points.iter().map(|point| point.0));
         let ys = self

@@ -52,7 +52,7 @@ fn everything_stays_inside() {
     let series = (0..9)
         .map(|i| Series {
             name: format!("{long} {i}"),
-            mark: [Mark::Line, Mark::Points, Mark::Both, Mark::Faint][i % 4],
+            mark: [Mark::Line, Mark::Points, Mark::Both, Mark::Faint, Mark::Dots][i % 5],
             points: (0..40).map(|x| (f64::from(x) * 1e5, f64::from(x * x) * 1e-7 - 1e-5)).collect(),
             band: if i % 2 == 0 { vec![(-2e-5, 2e-4); 40] } else { vec![] },
         })

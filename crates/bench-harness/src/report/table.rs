@@ -5,6 +5,7 @@ use std::fmt::Write;
 use thiserror::Error;
 
 use super::axis::grouped;
+use super::formula::Formula;
 use super::html::escape;
 
 /// A row that does not fit its table.
@@ -72,6 +73,8 @@ impl Column {
 pub enum Cell {
     /// Words.
     Text(String),
+    /// Mathematics.
+    Formula(Formula),
     /// A number.
     Number(f64),
     /// A number with its spread: `value ± spread`.
@@ -102,7 +105,7 @@ impl Cell {
     fn value(&self) -> Option<f64> {
         match self {
             Self::Number(value) | Self::Spread(value, _) => Some(*value).filter(|v| v.is_finite()),
-            Self::Text(_) | Self::Missing => None,
+            Self::Text(_) | Self::Formula(_) | Self::Missing => None,
         }
     }
 
@@ -110,6 +113,7 @@ impl Cell {
     fn parts(&self, decimals: Option<usize>) -> (String, Option<String>) {
         match self {
             Self::Text(text) => (text.clone(), None),
+            Self::Formula(formula) => (formula.latex().to_owned(), None),
             Self::Number(value) => (number(*value, decimals), None),
             Self::Spread(value, spread) => {
                 let decimals = decimals.or_else(|| spread_decimals(*spread));
@@ -240,7 +244,8 @@ impl Table {
                     classes += " best";
                 }
                 let (text, spread) = cell.parts(column.decimals);
-                html += &format!("<td class=\"{classes}\">{}", escape(&text));
+                let text = if let Cell::Formula(formula) = cell { formula.mathml().to_owned() } else { escape(&text) };
+                html += &format!("<td class=\"{classes}\">{text}");
                 if let Some(spread) = spread {
                     html += &format!(" <span class=\"spread\">{}</span>", escape(&spread));
                 }
@@ -275,6 +280,9 @@ impl Table {
                 .iter()
                 .enumerate()
                 .map(|(j, cell)| {
+                    if let Cell::Formula(formula) = cell {
+                        return formula.to_markdown();
+                    }
                     let cell = markdown(&cell.plain(self.columns[j].decimals));
                     if self.is_best(i, j) { format!("**{cell}**") } else { cell }
                 })

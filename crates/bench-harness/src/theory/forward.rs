@@ -37,8 +37,18 @@ fn integrals(ledger: &mut Ledger) -> Result<()> {
             }
         }
     }
-    ledger.add(r"m(t) = \int_0^t \bigl(\mu - \tfrac{1}{2}\sigma^2\bigr) ds", ("closed form, three schedules", "quadrature of μ and σ"), 1e-12, &drifts);
-    ledger.add(r"v(t) = \int_0^t \sigma^2\, ds", ("closed form, three schedules", "quadrature of σ"), 1e-12, &variances);
+    ledger.add(
+        r"m(t) = \int_0^t \bigl(\mu - \tfrac{1}{2}\sigma^2\bigr) ds",
+        ("closed form, three schedules", "quadrature of μ and σ"),
+        1e-12,
+        &drifts,
+    );
+    ledger.add(
+        r"v(t) = \int_0^t \sigma^2\, ds",
+        ("closed form, three schedules", "quadrature of σ"),
+        1e-12,
+        &variances,
+    );
     ledger.add(r"t(v(t)) = t", ("closed-form inverse", "quadrature of σ"), 1e-11, &inverses);
     Ok(())
 }
@@ -62,9 +72,24 @@ fn moments(ledger: &mut Ledger) -> Result<()> {
         modes.push((0.0, derivative(|x| law.ln_pdf(x), x0 * (m - v).exp(), 0.02 * x0 * (m - v).exp())));
     }
     ledger.add(r"E[X_t \mid x_0] = x_0\, e^{\int \mu}", ("formula", "quadrature of x p(x)"), 1e-10, &means);
-    ledger.add(r"\mathrm{Var}[X_t \mid x_0] = x_0^2\, e^{2\int\mu} (e^{v} - 1)", ("formula", "quadrature of x² p(x)"), 1e-9, &variances);
-    ledger.add(r"P(X_t \le x_0\, e^{m}) = \tfrac{1}{2}", ("formula of the median", "quadrature of p(x)"), 1e-11, &medians);
-    ledger.add(r"\partial_x \ln p\, (x_0\, e^{m - v}) = 0", ("formula of the mode", "finite difference of ln p"), 1e-8, &modes);
+    ledger.add(
+        r"\mathrm{Var}[X_t \mid x_0] = x_0^2\, e^{2\int\mu} (e^{v} - 1)",
+        ("formula", "quadrature of x² p(x)"),
+        1e-9,
+        &variances,
+    );
+    ledger.add(
+        r"P(X_t \le x_0\, e^{m}) = \tfrac{1}{2}",
+        ("formula of the median", "quadrature of p(x)"),
+        1e-11,
+        &medians,
+    );
+    ledger.add(
+        r"\partial_x \ln p\, (x_0\, e^{m - v}) = 0",
+        ("formula of the mode", "finite difference of ln p"),
+        1e-8,
+        &modes,
+    );
     Ok(())
 }
 

@@ -121,11 +121,7 @@ impl Truth {
     pub(super) fn new() -> Result<Self> {
         let [a, b] = START;
         Ok(Self {
-            start: LogNormalMixture::new(
-                vec![a.0, b.0],
-                vec![vec![a.1], vec![b.1]],
-                vec![vec![a.2], vec![b.2]],
-            )?,
+            start: LogNormalMixture::new(vec![a.0, b.0], vec![vec![a.1], vec![b.1]], vec![vec![a.2], vec![b.2]])?,
             schedule: Schedule::new(ScheduleConfig {
                 variance: Variance::Linear { sigma_min: 0.3, sigma_max: 1.1 },
                 drift: Drift::Free(0.3),

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use score_match::loss::{denoiser_residual, hyvarinen_target};
-use score_match::{Parameterization, TimeWeight, Level, DataMoments};
+use score_match::{DataMoments, Level, Parameterization, TimeWeight};
 
 use super::identity::{Identity, Ledger, START, Truth, derivative, integral, normal};
 
@@ -113,18 +113,44 @@ fn targets(ledger: &mut Ledger) -> Result<()> {
                 let scale = v.sqrt() * sigma_d / total.sqrt();
                 ((denoised - skip) / scale - (y0 - skip) / scale).powi(2)
             };
-            let others = [(TimeWeight::Paper, (denoised - y0).powi(2)), (TimeWeight::Noise, noise), (TimeWeight::Edm, network)];
+            let others =
+                [(TimeWeight::Paper, (denoised - y0).powi(2)), (TimeWeight::Noise, noise), (TimeWeight::Edm, network)];
             for (sides, (weight, other)) in weights.iter_mut().zip(others) {
                 sides.push((weight.lambda(v, sigma_d) * square / other, 1.0));
             }
         }
     }
-    ledger.add(r"x\, \partial_x \ln p(x \mid x_0) = -1 - \varepsilon/\sqrt{v}", ("formula of the target", "finite difference of the transition density"), 1e-7, &target);
-    ledger.add(r"h_\theta - \text{target} = (D_\theta - \ln x_0)/v", ("from the denoiser", "from the Hyvärinen score"), 1e-9, &residual);
+    ledger.add(
+        r"x\, \partial_x \ln p(x \mid x_0) = -1 - \varepsilon/\sqrt{v}",
+        ("formula of the target", "finite difference of the transition density"),
+        1e-7,
+        &target,
+    );
+    ledger.add(
+        r"h_\theta - \text{target} = (D_\theta - \ln x_0)/v",
+        ("from the denoiser", "from the Hyvärinen score"),
+        1e-9,
+        &residual,
+    );
     let means = ("weighted error of h, as a ratio to the other side", "one");
-    ledger.add(r"\lambda = v^2:\; \lambda\, (h_\theta - \text{target})^2 = (D_\theta - \ln x_0)^2", means, 1e-10, &weights[0]);
-    ledger.add(r"\lambda = v:\; \lambda\, (h_\theta - \text{target})^2 = (\varepsilon_\theta - \varepsilon)^2", means, 1e-10, &weights[1]);
-    ledger.add(r"\lambda = v (v + \sigma_d^2)/\sigma_d^2:\; \lambda\, (h_\theta - \text{target})^2 = (F_\theta - F)^2", means, 1e-10, &weights[2]);
+    ledger.add(
+        r"\lambda = v^2:\; \lambda\, (h_\theta - \text{target})^2 = (D_\theta - \ln x_0)^2",
+        means,
+        1e-10,
+        &weights[0],
+    );
+    ledger.add(
+        r"\lambda = v:\; \lambda\, (h_\theta - \text{target})^2 = (\varepsilon_\theta - \varepsilon)^2",
+        means,
+        1e-10,
+        &weights[1],
+    );
+    ledger.add(
+        r"\lambda = v (v + \sigma_d^2)/\sigma_d^2:\; \lambda\, (h_\theta - \text{target})^2 = (F_\theta - F)^2",
+        means,
+        1e-10,
+        &weights[2],
+    );
     Ok(())
 }
 
@@ -153,5 +179,10 @@ fn mirror(ledger: &mut Ledger) {
         1e-12,
         &descent,
     );
-    ledger.add(r"\partial_y f(e^{y}) = x\, \partial_x f(x)", ("factor x: Dale–Langevin's exponent against EGD's", "finite difference in ln x"), 1e-9, &metric);
+    ledger.add(
+        r"\partial_y f(e^{y}) = x\, \partial_x f(x)",
+        ("factor x: Dale–Langevin's exponent against EGD's", "finite difference in ln x"),
+        1e-9,
+        &metric,
+    );
 }

@@ -72,10 +72,12 @@ pub fn write(folder: &Path, data: &Dataset, notice: Option<&str>, pixels: PixelM
     };
     let report = folder.join("report.html");
     page.write(&report)?;
-    let markdown: String =
-        identity::SECTIONS.iter().map(|title| -> Result<String> {
+    let markdown: String = identity::SECTIONS
+        .iter()
+        .map(|title| -> Result<String> {
             Ok(table(title, identities.iter().filter(|i| i.section == *title))?.to_markdown() + "\n")
-        }).collect::<Result<_>>()?;
+        })
+        .collect::<Result<_>>()?;
     write_atomically(&folder.join("identities.md"), markdown.as_bytes())?;
     Ok(Theory { identities, report })
 }

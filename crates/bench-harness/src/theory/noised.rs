@@ -56,7 +56,11 @@ pub(super) fn section(data: &Dataset, pixels: PixelMap, seed: u64) -> Result<Sec
             y_label: "density".into(),
             series: vec![
                 Series { name: "noised pixels".into(), points: bars, ..Series::default() },
-                Series { name: format!("fit: ln x ~ N({:.3}, {:.3}²)", law.mu(), law.sigma()), points: curve, ..Series::default() },
+                Series {
+                    name: format!("fit: ln x ~ N({:.3}, {:.3}²)", law.mu(), law.sigma()),
+                    points: curve,
+                    ..Series::default()
+                },
             ],
             ..Chart::default()
         };

@@ -111,9 +111,24 @@ fn steps(ledger: &mut Ledger) -> Result<()> {
             centred.push((ambient, state));
         }
     }
-    ledger.add(r"a = -\Delta m + \Delta v = \int \bigl(-\mu + \tfrac{3}{2}\sigma^2\bigr) dt", ("coefficient of the Dale–Langevin step", "quadrature of the drift"), 1e-12, &constant);
-    ledger.add(r"b = \Delta v = \int \sigma^2\, dt", ("coefficient of the Dale–Langevin step", "quadrature of the drift"), 1e-12, &slope);
-    ledger.add(r"c^2 = \Delta v = \int \sigma^2\, dt", ("coefficient of the Dale–Langevin step", "quadrature of σ²"), 1e-12, &noise);
+    ledger.add(
+        r"a = -\Delta m + \Delta v = \int \bigl(-\mu + \tfrac{3}{2}\sigma^2\bigr) dt",
+        ("coefficient of the Dale–Langevin step", "quadrature of the drift"),
+        1e-12,
+        &constant,
+    );
+    ledger.add(
+        r"b = \Delta v = \int \sigma^2\, dt",
+        ("coefficient of the Dale–Langevin step", "quadrature of the drift"),
+        1e-12,
+        &slope,
+    );
+    ledger.add(
+        r"c^2 = \Delta v = \int \sigma^2\, dt",
+        ("coefficient of the Dale–Langevin step", "quadrature of σ²"),
+        1e-12,
+        &noise,
+    );
     ledger.add(
         r"\begin{gathered} x' = x\, e^{a + b h + c z} \\ \iff \bar y' = (1 - \tfrac{\Delta v}{v})\, \bar y + \tfrac{\Delta v}{v} D + \sqrt{\Delta v}\, z \end{gathered}",
         ("exponentiated update with h", "linear update with D"),

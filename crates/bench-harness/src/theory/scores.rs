@@ -15,7 +15,8 @@ pub(super) fn identities() -> Result<Vec<Identity>> {
 
 fn three_scores(ledger: &mut Ledger) -> Result<()> {
     let truth = Truth::new()?;
-    let (mut hyvarinen, mut log_space, mut normalized, mut convolved) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut hyvarinen, mut log_space, mut normalized, mut convolved) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for t in TIMES {
         let (m, v) = truth.at(t);
         normalized.push((1.0, integral(|x| truth.density(x, t), 0.0, 12.0_f64.exp())?));
@@ -28,10 +29,20 @@ fn three_scores(ledger: &mut Ledger) -> Result<()> {
             convolved.push((truth.log_density(y, t), direct.ln()));
         }
     }
-    ledger.add(r"p_Y(y, t) = \int p_{Y_0}(y_0)\, N(y - m;\, y_0, v)\, dy_0", ("closed form of the mixture", "quadrature"), 1e-11, &convolved);
+    ledger.add(
+        r"p_Y(y, t) = \int p_{Y_0}(y_0)\, N(y - m;\, y_0, v)\, dy_0",
+        ("closed form of the mixture", "quadrature"),
+        1e-11,
+        &convolved,
+    );
     ledger.add(r"\int_0^\infty p_X(x, t)\, dx = 1", ("one", "quadrature of the closed form"), 1e-11, &normalized);
     ledger.add(r"g = \nabla_y \ln p_Y", ("closed form", "finite difference of ln p in y"), 1e-9, &log_space);
-    ledger.add(r"h = x\, \partial_x \ln p_X = g - 1", ("closed form of g", "finite difference of ln p in x"), 1e-9, &hyvarinen);
+    ledger.add(
+        r"h = x\, \partial_x \ln p_X = g - 1",
+        ("closed form of g", "finite difference of ln p in x"),
+        1e-9,
+        &hyvarinen,
+    );
     Ok(())
 }
 
@@ -50,10 +61,25 @@ fn denoiser(ledger: &mut Ledger) -> Result<()> {
             slopes.push((derivative(|u| truth.denoised(u, v), y, 0.02 * v.sqrt().max(0.2)), spread / v));
         }
     }
-    ledger.add(r"D(\bar y, v) = E[\ln x_0 \mid \bar y\,]", ("closed form", "quadrature over the posterior"), 1e-10, &means);
+    ledger.add(
+        r"D(\bar y, v) = E[\ln x_0 \mid \bar y\,]",
+        ("closed form", "quadrature over the posterior"),
+        1e-10,
+        &means,
+    );
     ledger.add(r"g = (D - \bar y)/v", ("posterior mean by quadrature", "finite difference of ln p"), 1e-7, &tweedie);
-    ledger.add(r"-r\, g = E[\varepsilon \mid \bar y\,]", ("finite difference of ln p", "quadrature over the posterior"), 1e-8, &noises);
-    ledger.add(r"\partial_{\bar y} D = \mathrm{Var}[\ln x_0 \mid \bar y\,]/v", ("finite difference of D", "quadrature over the posterior"), 1e-7, &slopes);
+    ledger.add(
+        r"-r\, g = E[\varepsilon \mid \bar y\,]",
+        ("finite difference of ln p", "quadrature over the posterior"),
+        1e-8,
+        &noises,
+    );
+    ledger.add(
+        r"\partial_{\bar y} D = \mathrm{Var}[\ln x_0 \mid \bar y\,]/v",
+        ("finite difference of D", "quadrature over the posterior"),
+        1e-7,
+        &slopes,
+    );
     Ok(())
 }
 
@@ -75,10 +101,16 @@ fn preconditioning(ledger: &mut Ledger) -> Result<()> {
         }
         // E over y_0 and ε of the squared input and target, as double integrals.
         let square = |f: &dyn Fn(f64, f64) -> f64| -> Result<f64> {
-            let inner = |y0: f64| integral(|e| normal(e, 0.0, 1.0) * f(y0, mean + y0 + v.sqrt() * e).powi(2), -12.0, 12.0);
+            let inner =
+                |y0: f64| integral(|e| normal(e, 0.0, 1.0) * f(y0, mean + y0 + v.sqrt() * e).powi(2), -12.0, 12.0);
             let mut failed = None;
             let outer = integral(
-                |y0| inner(y0).map(|i| i * normal(y0, 0.0, sd * sd)).unwrap_or_else(|e| { failed = Some(e); f64::NAN }),
+                |y0| {
+                    inner(y0).map(|i| i * normal(y0, 0.0, sd * sd)).unwrap_or_else(|e| {
+                        failed = Some(e);
+                        f64::NAN
+                    })
+                },
                 -12.0 * sd,
                 12.0 * sd,
             );
@@ -90,8 +122,18 @@ fn preconditioning(ledger: &mut Ledger) -> Result<()> {
         inputs.push((1.0, square(&|_, y| c.c_in * (y - mean))?));
         targets.push((1.0, square(&|y0, y| (y0 - c.c_skip * (y - mean)) / c.c_out)?));
     }
-    ledger.add(r"E + c_{\mathrm{skip}}\, u = E[\ln x_0 \mid \bar y\,] \;\;\text{for Gaussian}\; \ln x_0", ("coefficient", "quadrature over the posterior"), 1e-11, &skips);
+    ledger.add(
+        r"E + c_{\mathrm{skip}}\, u = E[\ln x_0 \mid \bar y\,] \;\;\text{for Gaussian}\; \ln x_0",
+        ("coefficient", "quadrature over the posterior"),
+        1e-11,
+        &skips,
+    );
     ledger.add(r"E\,[(c_{\mathrm{in}} u)^2] = 1", ("one", "double quadrature"), 1e-10, &inputs);
-    ledger.add(r"E\,[((\ln x_0 - E - c_{\mathrm{skip}} u)/c_{\mathrm{out}})^2] = 1", ("one", "double quadrature"), 1e-9, &targets);
+    ledger.add(
+        r"E\,[((\ln x_0 - E - c_{\mathrm{skip}} u)/c_{\mathrm{out}})^2] = 1",
+        ("one", "double quadrature"),
+        1e-9,
+        &targets,
+    );
     Ok(())
 }

@@ -50,8 +50,10 @@ pub(super) fn section(seed: u64) -> Result<Section> {
         points: points.iter().map(|p| (p[0], p[1])).collect(),
         ..Series::default()
     };
-    let mut series =
-        vec![points("one spiral", Mark::Dots, &walk.start[..half]), points("the other", Mark::Dots, &walk.start[half..])];
+    let mut series = vec![
+        points("one spiral", Mark::Dots, &walk.start[..half]),
+        points("the other", Mark::Dots, &walk.start[half..]),
+    ];
     for i in (0..SHOWN_PATHS).map(|k| k * POINTS / SHOWN_PATHS) {
         series.push(points("", Mark::Faint, &walk.paths[i]));
     }
@@ -74,10 +76,18 @@ pub(super) fn section(seed: u64) -> Result<Section> {
         let values: Vec<f64> = ends.iter().map(|x| x[axis]).collect();
         let law = LogNormal::fit(&values)?.law;
         distances.push(format!("{:.3}", kolmogorov_smirnov(&values, |x| law.cdf(x))?.statistic));
-        curves.push(Series { name: format!("{name} coordinate"), points: super::histogram(&values, 30), ..Series::default() });
+        curves.push(Series {
+            name: format!("{name} coordinate"),
+            points: super::histogram(&values, 30),
+            ..Series::default()
+        });
         let (low, high) = (law.quantile(0.0005), law.quantile(0.9995));
         let curve = (0..=200).map(|i| low + (high - low) * f64::from(i) / 200.0).map(|x| (x, law.pdf(x))).collect();
-        curves.push(Series { name: format!("its fit: ln x ~ N({:.3}, {:.3}²)", law.mu(), law.sigma()), points: curve, ..Series::default() });
+        curves.push(Series {
+            name: format!("its fit: ln x ~ N({:.3}, {:.3}²)", law.mu(), law.sigma()),
+            points: curve,
+            ..Series::default()
+        });
     }
     let marginals = Chart {
         title: "Both coordinates at the end".into(),
@@ -93,11 +103,14 @@ pub(super) fn section(seed: u64) -> Result<Section> {
             Block::Paragraph(format!(
                 "{POINTS} points start on two spirals and follow dX = μ X dt + σ X dW with μ = 0.5, σ = 0.2 up to T = 1. \
                  The start is not log-normal and neither is the end, though noise and growth have blurred it: the \
-                 Kolmogorov–Smirnov distances of the two coordinates to their fitted log-normal laws are {}."
-                , distances.join(" and ")
+                 Kolmogorov–Smirnov distances of the two coordinates to their fitted log-normal laws are {}.",
+                distances.join(" and ")
             )),
             Block::Figures(vec![
-                Figure::chart(paths, "Start and paths. The cloud drifts away from the origin and spreads in proportion to its distance."),
+                Figure::chart(
+                    paths,
+                    "Start and paths. The cloud drifts away from the origin and spreads in proportion to its distance.",
+                ),
                 Figure::chart(
                     density,
                     format!(

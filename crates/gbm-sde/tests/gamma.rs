@@ -17,12 +17,13 @@ fn normal(x: f64, variance: f64) -> f64 {
     (-0.5 * x * x / variance).exp() / (std::f64::consts::TAU * variance).sqrt()
 }
 
-fn reference(table: &str) -> Vec<Box<dyn Fn(&str) -> f64>> {
+/// A row of the reference file, by name of the column.
+type Row = Box<dyn Fn(&str) -> f64>;
+
+fn reference(table: &str) -> Vec<Row> {
     let text: toml::Table = include_str!("gamma_reference.toml").parse().unwrap();
     let rows = text[table].as_array().unwrap().clone();
-    rows.into_iter()
-        .map(|row| Box::new(move |name: &str| row[name].as_float().unwrap()) as Box<dyn Fn(&str) -> f64>)
-        .collect()
+    rows.into_iter().map(|row| Box::new(move |name: &str| row[name].as_float().unwrap()) as Row).collect()
 }
 
 #[test]

@@ -26,6 +26,7 @@ fn integrals(ledger: &mut Ledger) -> Result<()> {
         Variance::Constant { sigma: 0.8 },
         Variance::Linear { sigma_min: 0.3, sigma_max: 1.1 },
         Variance::Geometric { r_min: 0.05, r_max: 2.0 },
+        Variance::Karras { r_min: 0.05, r_max: 2.0, rho: 7.0 },
     ] {
         for drift in [Drift::ZeroLog, Drift::ZeroMean, Drift::Free(0.3)] {
             let s = Schedule::new(ScheduleConfig { variance: variance.clone(), drift, horizon: 1.5 })?;
@@ -39,13 +40,13 @@ fn integrals(ledger: &mut Ledger) -> Result<()> {
     }
     ledger.add(
         r"m(t) = \int_0^t \bigl(\mu - \tfrac{1}{2}\sigma^2\bigr) ds",
-        ("closed form, three schedules", "quadrature of μ and σ"),
+        ("closed form, four schedules", "quadrature of μ and σ"),
         1e-12,
         &drifts,
     );
     ledger.add(
         r"v(t) = \int_0^t \sigma^2\, ds",
-        ("closed form, three schedules", "quadrature of σ"),
+        ("closed form, four schedules", "quadrature of σ"),
         1e-12,
         &variances,
     );

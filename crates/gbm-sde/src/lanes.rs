@@ -62,32 +62,33 @@ impl Row {
     }
 
     #[inline(always)]
-    fn normal_group<const N: usize>(self, block: usize) -> [[f64; 2]; N] {
+    fn normal_group<const N: usize, T: Real>(self, block: usize) -> [[T; 2]; N] {
         let [first, last] = philox4x32_lanes::<N>(self.counter(block), self.key);
-        let mut pairs = [[0.0; 2]; N];
+        let mut pairs = [[T::default(); 2]; N];
         for lane in 0..N {
-            pairs[lane] = box_muller(uniform_from_bits(first[lane]), uniform_from_bits(last[lane]));
+            let [cosine, sine] = box_muller(uniform_from_bits(first[lane]), uniform_from_bits(last[lane]));
+            pairs[lane] = [T::round(cosine), T::round(sine)];
         }
         pairs
     }
 
-    /// Gives `write` every value of `out` with its normal, in groups; `out` begins at block `first`.
+    /// Gives `write` the values of `out` with their normals, in groups; `out` begins at block `first`.
     #[inline(always)]
-    pub(crate) fn with_normals<T>(self, first: usize, out: &mut [T], write: impl Fn(&mut T, f64)) {
+    pub(crate) fn with_normals<T: Real>(self, first: usize, out: &mut [T], write: impl Fn(&mut T, T)) {
         in_groups(
             first,
             out,
             #[inline(always)]
-            |block| self.normal_group::<WIDE>(block),
+            |block| self.normal_group::<WIDE, T>(block),
             #[inline(always)]
-            |block| self.normal_group::<NARROW>(block),
+            |block| self.normal_group::<NARROW, T>(block),
             write,
         );
     }
 
-    /// The same with the uniforms.
+    /// Fills `out` with the uniforms from block `first` on.
     #[inline(always)]
-    pub(crate) fn with_uniforms<T>(self, first: usize, out: &mut [T], write: impl Fn(&mut T, f64)) {
+    pub(crate) fn fill_uniform(self, first: usize, out: &mut [f64]) {
         in_groups(
             first,
             out,
@@ -95,25 +96,52 @@ impl Row {
             |block| self.uniform_group::<WIDE>(block),
             #[inline(always)]
             |block| self.uniform_group::<NARROW>(block),
-            write,
+            assign,
         );
     }
 }
 
+/// A precision in which draws are given.
+pub(crate) trait Real: Copy + Default + Send {
+    /// The nearest value.
+    fn round(draw: f64) -> Self;
+}
+
+impl Real for f64 {
+    #[inline(always)]
+    fn round(draw: f64) -> Self {
+        draw
+    }
+}
+
+impl Real for f32 {
+    #[inline(always)]
+    fn round(draw: f64) -> Self {
+        draw as Self
+    }
+}
+
+/// What a plain fill writes.
 #[inline(always)]
-fn in_groups<T>(
+pub(crate) fn assign<T>(value: &mut T, draw: T) {
+    *value = draw;
+}
+
+#[inline(always)]
+fn in_groups<T: Real>(
     first: usize,
     out: &mut [T],
-    wide: impl Fn(usize) -> [[f64; 2]; WIDE],
-    narrow: impl Fn(usize) -> [[f64; 2]; NARROW],
-    write: impl Fn(&mut T, f64),
+    wide: impl Fn(usize) -> [[T; 2]; WIDE],
+    narrow: impl Fn(usize) -> [[T; 2]; NARROW],
+    write: impl Fn(&mut T, T),
 ) {
     let (groups, end) = out.as_chunks_mut::<{ 2 * WIDE }>();
     let mut block = first;
     for group in groups {
         let draws = wide(block);
-        for (value, &draw) in group.iter_mut().zip(draws.as_flattened()) {
-            write(value, draw);
+        let draws = draws.as_flattened();
+        for i in 0..2 * WIDE {
+            write(&mut group[i], draws[i]);
         }
         block = block.wrapping_add(WIDE);
     }
@@ -154,11 +182,6 @@ mod tests {
         }
     }
 
-    #[inline(always)]
-    fn store(value: &mut f64, draw: f64) {
-        *value = draw;
-    }
-
     const ROWS: [Row; 2] = [
         Row { key: [7, 0], step: 3, index: [11, 0x0002_0000] },
         Row { key: [0xdead_beef, 0xcafe_f00d], step: u32::MAX, index: [u32::MAX, 0xFFFF_FFFF] },
@@ -176,8 +199,8 @@ mod tests {
                     |width| {
                         for length in 0..=truth.len() {
                             let (mut z, mut u) = (vec![0.0; length], vec![0.0; length]);
-                            row.with_normals(first, &mut z, store);
-                            row.with_uniforms(first, &mut u, store);
+                            row.with_normals(first, &mut z, assign);
+                            row.fill_uniform(first, &mut u);
                             for (e, &(normal, uniform)) in truth[..length].iter().enumerate() {
                                 assert_eq!(z[e].to_bits(), normal.to_bits(), "{width}, element {e} of {length}");
                                 assert_eq!(u[e].to_bits(), uniform.to_bits(), "{width}, element {e} of {length}");
@@ -197,7 +220,7 @@ mod tests {
             #[inline(always)]
             |width| {
                 let mut z = vec![0.0; single.len()];
-                ROWS[0].with_normals(0, &mut z, store);
+                ROWS[0].with_normals(0, &mut z, assign);
                 assert!(z.iter().zip(&single).all(|(z, &bits)| z.to_bits() == bits), "{width}");
             },
         );

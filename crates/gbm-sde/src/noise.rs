@@ -22,7 +22,7 @@
 #![cfg_attr(doc, doc = include_str!("../../../docs/math.html"))]
 
 use crate::batch::{Threads, by_pieces};
-use crate::lanes::{Row, dispatch};
+use crate::lanes::{Real, Row, assign, dispatch};
 
 /// What a draw is for. Draws of different streams are independent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -87,7 +87,7 @@ impl Noise {
         let row = self.row(stream, index, step);
         dispatch(
             #[inline(always)]
-            || row.with_normals(0, out, single),
+            || row.with_normals(0, out, assign),
         );
     }
 
@@ -96,7 +96,7 @@ impl Noise {
         let row = self.row(stream, index, step);
         dispatch(
             #[inline(always)]
-            || row.with_normals(0, out, double),
+            || row.with_normals(0, out, assign),
         );
     }
 
@@ -105,7 +105,7 @@ impl Noise {
         let row = self.row(stream, index, step);
         dispatch(
             #[inline(always)]
-            || row.with_uniforms(0, out, double),
+            || row.fill_uniform(0, out),
         );
     }
 
@@ -113,30 +113,22 @@ impl Noise {
     /// Uses all threads; the values do not depend on how many there are. A last row may be short; nothing is written when
     /// `row_len` is 0.
     pub fn rows_normal(&self, stream: Stream, first_index: u64, step: u32, out: &mut [f32], row_len: usize) {
-        self.rows(stream, first_index, step, out, row_len, single);
+        self.rows(stream, first_index, step, out, row_len);
     }
 
     /// [`Noise::rows_normal`] in double precision.
     pub fn rows_normal_f64(&self, stream: Stream, first_index: u64, step: u32, out: &mut [f64], row_len: usize) {
-        self.rows(stream, first_index, step, out, row_len, double);
+        self.rows(stream, first_index, step, out, row_len);
     }
 
-    fn rows<T: Send>(
-        &self,
-        stream: Stream,
-        first_index: u64,
-        step: u32,
-        out: &mut [T],
-        row_len: usize,
-        write: impl Fn(&mut T, f64) + Sync,
-    ) {
+    fn rows<T: Real>(&self, stream: Stream, first_index: u64, step: u32, out: &mut [T], row_len: usize) {
         by_pieces(Threads::All, out, row_len, |place, piece| {
             dispatch(
                 #[inline(always)]
                 || {
                     for (i, row) in piece.chunks_mut(row_len).enumerate() {
                         let index = first_index.wrapping_add((place.row + i) as u64);
-                        self.row(stream, index, step).with_normals(place.element / 2, row, &write);
+                        self.row(stream, index, step).with_normals(place.element / 2, row, assign);
                     }
                 },
             );
@@ -154,14 +146,4 @@ impl Noise {
         }
         order
     }
-}
-
-#[inline(always)]
-fn single(value: &mut f32, draw: f64) {
-    *value = draw as f32;
-}
-
-#[inline(always)]
-fn double(value: &mut f64, draw: f64) {
-    *value = draw;
 }

@@ -172,7 +172,7 @@ impl Perturb {
                             place.element / 2,
                             row,
                             #[inline(always)]
-                            |x, z| *x = level.perturb(*x, z as f32),
+                            |x, z| *x = level.perturb(*x, z),
                         );
                     }
                 },

@@ -20,7 +20,7 @@ pub(crate) struct Place {
 }
 
 /// Values of a piece: enough to be worth a task, few enough to stay in the cache.
-const PIECE: usize = 8192;
+const PIECE: usize = 4096;
 
 /// Calls `work` on pieces that cover `data`, rows of `row_len` values: some whole rows, or a part of one long row. Does
 /// nothing when `row_len` is 0.

@@ -198,7 +198,7 @@ mod tests {
                     #[inline(always)]
                     |width| {
                         for length in 0..=truth.len() {
-                            let (mut z, mut u) = (vec![0.0; length], vec![0.0; length]);
+                            let (mut z, mut u) = (vec![0.0f64; length], vec![0.0; length]);
                             row.with_normals(first, &mut z, assign);
                             row.fill_uniform(first, &mut u);
                             for (e, &(normal, uniform)) in truth[..length].iter().enumerate() {
@@ -219,7 +219,7 @@ mod tests {
         on_every_width(
             #[inline(always)]
             |width| {
-                let mut z = vec![0.0; single.len()];
+                let mut z = vec![0.0f64; single.len()];
                 ROWS[0].with_normals(0, &mut z, assign);
                 assert!(z.iter().zip(&single).all(|(z, &bits)| z.to_bits() == bits), "{width}");
             },

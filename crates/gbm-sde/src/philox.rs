@@ -51,6 +51,10 @@ fn round(c: [u64; 4], k: [u64; 2]) -> [u64; 4] {
 /// [`philox4x32`] at `N` counters that follow one another in their first word (modulo 2³²): the first and the last 64 of
 /// each counter's 128 random bits. Every operation runs over all lanes, on 64-bit words whose upper halves are not used.
 #[inline(always)]
+#[expect(
+    clippy::needless_range_loop,
+    reason = "the compiler makes vector code of counted loops, not of zipped iterators"
+)]
 pub(crate) fn philox4x32_lanes<const N: usize>(counter: [u32; 4], key: [u32; 2]) -> [[u64; N]; 2] {
     let key = |round: u32| [0, 1].map(|i| u64::from(key[i].wrapping_add(WEYL[i].wrapping_mul(round))));
     let keys: [[u64; 2]; 10] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map(key);

@@ -1,5 +1,7 @@
 //! The fused kernel: agreement with the scalar process in double precision, its forms to the bit, its refusals.
 
+#![allow(clippy::unwrap_used)] // helpers of tests, too
+
 use gbm_sde::exponential::exp;
 use gbm_sde::lognormal::normal_cdf;
 use gbm_sde::{Drift, Gbm, Level, Noise, Perturb, PerturbError, Schedule, ScheduleConfig, Stream, Threads, Variance};

@@ -26,20 +26,17 @@ fn all() -> Vec<Schedule> {
     pairs.map(|(v, d)| schedule(v, d, 2.0)).collect()
 }
 
-/// Simpson's rule.
+/// Simpson's rule from 0, between the knots of the table above.
 fn integral(f: impl Fn(f64) -> f64, to: f64) -> f64 {
-    let n = 4000;
-    let h = to / n as f64;
-    let weight = |i: usize| {
-        if i == 0 || i == n {
-            1.0
-        } else if i % 2 == 1 {
-            4.0
-        } else {
-            2.0
-        }
+    let knots = [0.0, 0.4, 0.9, 1.1, 2.0];
+    let n = 2000;
+    let piece = |from: f64, to: f64| {
+        let h = (to - from) / f64::from(n);
+        let at = |i: i32| f(from + f64::from(i) * h);
+        let inner: f64 = (1..n).map(|i| if i % 2 == 1 { 4.0 * at(i) } else { 2.0 * at(i) }).sum();
+        (at(0) + inner + at(n)) * h / 3.0
     };
-    (0..=n).map(|i| weight(i) * f(i as f64 * h)).sum::<f64>() * h / 3.0
+    knots.windows(2).filter(|k| k[0] < to).map(|k| piece(k[0], k[1].min(to))).sum()
 }
 
 #[test]

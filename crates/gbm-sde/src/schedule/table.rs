@@ -65,6 +65,12 @@ impl MonotoneCubic {
     /// The time of a value between the first and the last: Newton's iteration, kept inside a bracket that halves when it strays.
     pub(super) fn time(&self, v: f64) -> f64 {
         let piece = self.piece(1, v);
+        if v <= piece.v {
+            return piece.t;
+        }
+        if v >= piece.v_end {
+            return piece.t_end;
+        }
         let (mut low, mut high) = (0.0, 1.0);
         let mut s = (v - piece.v) / (piece.v_end - piece.v);
         for _ in 0..100 {
@@ -90,13 +96,14 @@ impl MonotoneCubic {
         let i = after.clamp(1, self.knots.len() - 1) - 1;
         let ([t, v], [t_end, v_end]) = (self.knots[i], self.knots[i + 1]);
         let h = t_end - t;
-        Piece { t, v, v_end, h, mean: (v_end - v) / h, d0: self.slopes[i], d1: self.slopes[i + 1] }
+        Piece { t, t_end, v, v_end, h, mean: (v_end - v) / h, d0: self.slopes[i], d1: self.slopes[i + 1] }
     }
 }
 
 /// One cubic, as a function of the fraction `s` of its width.
 struct Piece {
     t: f64,
+    t_end: f64,
     v: f64,
     v_end: f64,
     h: f64,

@@ -380,6 +380,9 @@ fn check(path: &Path, e: &Experiment) -> Result<(), ConfigError> {
             return refuse(key, format!("{value} is not in [0, 1)"));
         }
     }
+    if let Err(error) = t.weight.check() {
+        return refuse("training.weight", error.to_string());
+    }
     if let Err(error) = t.time.check() {
         return refuse("training.time", error.to_string());
     }

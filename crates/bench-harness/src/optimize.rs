@@ -61,7 +61,7 @@ impl Optimizer {
         };
         let denoised = model.denoise(&self.weights, batch.y_bar, batch.levels, true)?;
         let errors = squared_error(&denoised, batch.y0)?;
-        let loss = weighted_loss(&errors, batch.levels, t.weight, model.moments.log_sd, divisor)?;
+        let loss = weighted_loss(&errors, batch.levels, &t.weight, model.moments.log_sd, divisor)?;
         let mut gradient = self.weights.gradient(&loss)?;
         let norm = clip_by_norm(&mut gradient, t.clip.unwrap_or(f64::INFINITY))?;
         if t.keep == Keep::SmallestBatchLoss {

@@ -1,5 +1,7 @@
 //! Why a parameter or an array is refused when something is set up or a loss is averaged.
 
+use crate::denoiser::DenoiseError;
+
 /// A refused parameter, data set or shape.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ScoreError {
@@ -61,6 +63,25 @@ pub enum ScoreError {
         /// The value.
         value: f64,
     },
+    /// A value of a non-negative sample is not positive and finite.
+    #[error("value {value} at position {index} is not positive and finite")]
+    Sample {
+        /// Position in the sample.
+        index: usize,
+        /// The value.
+        value: f64,
+    },
+    /// The data do not determine the parameters.
+    #[error("{count} values do not determine {parameters} parameters: the normal equations are singular")]
+    Singular {
+        /// Number of values.
+        count: usize,
+        /// Number of parameters.
+        parameters: usize,
+    },
+    /// A denoiser gave no answer.
+    #[error(transparent)]
+    Denoise(#[from] DenoiseError),
     /// The eigenvalues of a covariance matrix could not be computed.
     #[error("the eigenvalues of a {dim} × {dim} covariance matrix could not be computed: {reason}")]
     Eigen {

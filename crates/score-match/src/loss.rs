@@ -1,22 +1,56 @@
-//! Explicit and denoising multiplicative score matching (Shetty, Prasath and Seelamantula 2025, arXiv 2510.02730).
+//! Explicit and denoising multiplicative score matching (Shetty, Prasath and Seelamantula 2025, arXiv 2510.02730), and why
+//! the two and the implicit loss of [`crate::implicit`] have one minimizer.
 //!
-//! ```text
-//! M-ESM(θ) = ½ E ‖h_θ(x) − x ⊙ ∇ ln p_t(x)‖²
-//! M-DSM(θ) = ½ E ‖h_θ(x_t) − x_t ⊙ ∇ ln p(x_t | x_0)‖²,       target  −1 − ε/√v
+//! ```math
+//! \begin{aligned}
+//! \text{M-ESM}(\theta) &= \tfrac12\, \mathbb{E}\, \| h_\theta(x_t) - h^*(x_t) \|^2, & h^* &= x_t \odot \nabla \ln p_t(x_t) \\
+//! \text{M-DSM}(\theta) &= \tfrac12\, \mathbb{E}\, \| h_\theta(x_t) - \eta \|^2,
+//!   & \eta &= x_t \odot \nabla \ln p(x_t \mid x_0) = -1 - \varepsilon/\sqrt v \\
+//! \text{M-ISM}(\theta) &= \mathbb{E} \textstyle\sum_i \big[ \tfrac12 h_i^2 + h_i + x_i\, \partial h_i/\partial x_i \big]
+//! \end{aligned}
 //! ```
 //!
-//! The two differ by a constant (the paper's theorem 5.1). Because `h_θ − target = (D_θ − y_0)/v`, denoising score matching
-//! is a regression of the clean logarithm `y_0 = ln x_0`, which is the form training uses. A loss is a sum over the
-//! coordinates of a row and a mean over rows.
+//! # Equivalence (the paper's theorem 5.1)
+//!
+//! All three are `$\mathbb{E}[\tfrac12 \|h_\theta\|^2]$` plus a term linear in `$h_\theta$` plus a constant, and the linear
+//! terms agree:
+//!
+//! ```math
+//! \begin{aligned}
+//! \mathbb{E}\, [h_\theta \cdot \eta]
+//!   &= \iint p(x_0) \textstyle\sum_i h_{\theta,i}(x)\, x_i\, \partial_i p(x \mid x_0)\, dx_0\, dx
+//!    = \int \sum_i h_{\theta,i}(x)\, x_i\, \partial_i p_t(x)\, dx
+//!    = \mathbb{E}\, [h_\theta \cdot h^*] \\
+//!   &= -\int p_t(x) \textstyle\sum_i \partial_i \big( x_i h_{\theta,i}(x) \big)\, dx
+//!    = -\mathbb{E} \sum_i \big[ h_{\theta,i} + x_i\, \partial_i h_{\theta,i} \big]
+//! \end{aligned}
+//! ```
+//!
+//! The first line differentiates the marginal `$p_t(x) = \int p(x_0)\, p(x \mid x_0)\, dx_0$` under the integral, which the
+//! log-normal kernel allows; the second integrates by parts, and its boundary terms vanish when
+//! `$x_i\, h_{\theta,i}(x)\, p_t(x) \to 0$` as `$x_i \to 0$` and `$x_i \to \infty$`. Hence
+//!
+//! ```math
+//! \text{M-DSM} - \text{M-ESM} = \tfrac12 \mathbb{E} \|\eta\|^2 - \tfrac12 \mathbb{E} \|h^*\|^2, \qquad
+//! \text{M-ESM} - \text{M-ISM} = \tfrac12 \mathbb{E} \|h^*\|^2,
+//! \qquad \mathbb{E} \|\eta\|^2 = d\, (1 + 1/v)
+//! ```
+//!
+//! Neither depends on `$\theta$`; values, gradients and minimizers are tested by quadrature, simulation and autograd.
+//! Because `$h_\theta - \eta = (D_\theta - y_0)/v$`, denoising score matching is a regression of the clean logarithm
+//! `$y_0 = \ln x_0$`, which is the form training uses. A loss is a sum over the coordinates of a row and a mean over rows.
+#![cfg_attr(doc, doc = include_str!("../../../docs/math.html"))]
 
-use ndarray::{ArrayView1, ArrayView2, Zip};
+use ndarray::{Array1, ArrayView1, ArrayView2, Zip};
 
 use crate::error::{ScoreError, same_shape};
+use crate::term;
 use crate::weight::TimeWeight;
 
 /// The denoising target of the Hyvärinen score: `x ∂ₓ ln p(x | x_0) = −1 − ε/√v`.
 pub fn hyvarinen_target(eps: f64, v: f64) -> f64 {
-    -1.0 - eps / v.sqrt()
+    let Ok(target) = term::denoising_target(&eps, &(1.0 / v.sqrt()));
+    target
 }
 
 /// `h − target`, the residual of denoising score matching on the Hyvärinen score.
@@ -29,32 +63,62 @@ pub fn denoiser_residual(denoised: f64, y0: f64, v: f64) -> f64 {
     (denoised - y0) / v
 }
 
+/// M-ESM of each row: `½ ‖h − h_true‖²` (n) of two n × d arrays of Hyvärinen scores.
+///
+/// # Errors
+/// When the shapes differ.
+pub fn explicit_rows(h: ArrayView2<'_, f64>, truth: ArrayView2<'_, f64>) -> Result<Array1<f64>, ScoreError> {
+    same_shape("the true score", truth.shape(), h.shape())?;
+    Ok(Zip::from(h.rows()).and(truth.rows()).map_collect(|h, truth| {
+        Zip::from(h).and(truth).fold(0.0, |sum, h, truth| {
+            let Ok(term) = term::explicit(h, truth);
+            sum + term
+        })
+    }))
+}
+
 /// M-ESM: `½ E ‖h − h_true‖²` over the rows of two n × d arrays of Hyvärinen scores.
+///
+/// ```
+/// use ndarray::array;
+/// let (h, truth) = (array![[1.0, -2.0], [0.5, 0.0]], array![[0.0, -2.0], [0.5, 3.0]]);
+/// assert_eq!(score_match::loss::explicit(h.view(), truth.view())?, (0.5 + 4.5) / 2.0);
+/// # Ok::<(), score_match::ScoreError>(())
+/// ```
 ///
 /// # Errors
 /// When the shapes differ or there is no row.
 pub fn explicit(h: ArrayView2<'_, f64>, truth: ArrayView2<'_, f64>) -> Result<f64, ScoreError> {
-    same_shape("the true score", truth.shape(), h.shape())?;
-    rows_present(h.nrows())?;
-    let sum = Zip::from(h).and(truth).fold(0.0, |sum, h, truth| sum + (h - truth).powi(2));
-    Ok(0.5 * sum / h.nrows() as f64)
+    mean(&explicit_rows(h, truth)?)
 }
 
-/// M-DSM: `½ E ‖h − target‖²` over the rows of an n × d array of Hyvärinen scores, with the noise `eps` (n × d) that made
+/// M-DSM of each row: `½ ‖h − target‖²` (n) of an n × d array of Hyvärinen scores, with the noise `eps` (n × d) that made
 /// the states and the log variance `v` of each row (n, positive).
+///
+/// # Errors
+/// When the shapes differ.
+pub fn denoising_rows(
+    h: ArrayView2<'_, f64>,
+    eps: ArrayView2<'_, f64>,
+    v: ArrayView1<'_, f64>,
+) -> Result<Array1<f64>, ScoreError> {
+    same_shape("the noise", eps.shape(), h.shape())?;
+    same_shape("the levels", v.shape(), &h.shape()[..1])?;
+    Ok(Zip::from(h.rows()).and(eps.rows()).and(v).map_collect(|h, eps, v| {
+        let reciprocal_r = 1.0 / v.sqrt();
+        Zip::from(h).and(eps).fold(0.0, |sum, h, eps| {
+            let Ok(term) = term::denoising(h, eps, &reciprocal_r);
+            sum + term
+        })
+    }))
+}
+
+/// M-DSM: `½ E ‖h − target‖²`, the mean of [`denoising_rows`].
 ///
 /// # Errors
 /// When the shapes differ or there is no row.
 pub fn denoising(h: ArrayView2<'_, f64>, eps: ArrayView2<'_, f64>, v: ArrayView1<'_, f64>) -> Result<f64, ScoreError> {
-    same_shape("the noise", eps.shape(), h.shape())?;
-    same_shape("the levels", v.shape(), &h.shape()[..1])?;
-    rows_present(h.nrows())?;
-    let row_loss = |h: ArrayView1<'_, f64>, eps: ArrayView1<'_, f64>, v: f64| {
-        Zip::from(h).and(eps).fold(0.0, |sum, &h, &eps| sum + hyvarinen_residual(h, eps, v).powi(2))
-    };
-    let rows = h.rows().into_iter().zip(eps.rows()).zip(v);
-    let sum: f64 = rows.map(|((h, eps), &v)| row_loss(h, eps, v)).sum();
-    Ok(0.5 * sum / h.nrows() as f64)
+    mean(&denoising_rows(h, eps, v)?)
 }
 
 /// Weighted M-DSM on the denoiser: `½ E λ(v)/v² ‖D − y_0‖²` over the rows of two n × d arrays, with the log variance `v` of
@@ -66,20 +130,17 @@ pub fn denoising_weighted(
     denoised: ArrayView2<'_, f64>,
     y0: ArrayView2<'_, f64>,
     v: ArrayView1<'_, f64>,
-    weight: TimeWeight,
+    weight: &TimeWeight,
     sigma_d: f64,
 ) -> Result<f64, ScoreError> {
-    same_shape("the clean data", y0.shape(), denoised.shape())?;
     same_shape("the levels", v.shape(), &denoised.shape()[..1])?;
-    rows_present(denoised.nrows())?;
-    let rows = denoised.rows().into_iter().zip(y0.rows()).zip(v);
-    let row_loss = |((d, y0), &v): ((ArrayView1<'_, f64>, ArrayView1<'_, f64>), &f64)| {
-        let error = Zip::from(d).and(y0).fold(0.0, |sum, d, y0| sum + (d - y0).powi(2));
-        weight.denoiser_factor(v, sigma_d) * error
-    };
-    Ok(0.5 * rows.map(row_loss).sum::<f64>() / denoised.nrows() as f64)
+    same_shape("the clean data", y0.shape(), denoised.shape())?;
+    let mut rows = explicit_rows(denoised, y0)?;
+    Zip::from(&mut rows).and(v).for_each(|row, &v| *row *= weight.denoiser_factor(v, sigma_d));
+    mean(&rows)
 }
 
-fn rows_present(rows: usize) -> Result<(), ScoreError> {
-    if rows > 0 { Ok(()) } else { Err(ScoreError::TooFew { name: "the number of rows", least: 1, value: rows }) }
+/// The mean of the losses of rows, of which there must be one.
+pub(crate) fn mean(rows: &Array1<f64>) -> Result<f64, ScoreError> {
+    rows.mean().ok_or(ScoreError::TooFew { name: "the number of rows", least: 1, value: 0 })
 }

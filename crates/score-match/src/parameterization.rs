@@ -1,16 +1,34 @@
-//! Parameterizations: what a network may predict, and the exact way to the log denoiser `D` and back.
+//! Parameterizations: what a network may predict, and the exact way between any two of them.
 //!
-//! ```text
-//! g = (D − ȳ)/v          log-space score            h = g − 1             Hyvärinen score
-//! s = h/x                Stein score, x = e^{ȳ+m}   ε̂ = −√v g             noise
-//! w = cos φ ε̂ − sin φ (D − E)/σ_d,   tan φ = √v/σ_d                       velocity
+//! ```math
+//! \begin{aligned}
+//! g &= (D - \bar y)/v && \text{log-space score} \\
+//! h &= g - 1 && \text{Hyvärinen score} \\
+//! s &= h/x, \quad x = e^{\bar y + m} && \text{Stein score} \\
+//! \hat\varepsilon &= -\sqrt{v}\, g && \text{noise} \\
+//! w &= \cos\varphi\, \hat\varepsilon - \sin\varphi\, (D - E)/\sigma_d, \quad \tan\varphi = \sqrt{v}/\sigma_d && \text{velocity}
+//! \end{aligned}
 //! ```
 //!
-//! The velocity is Salimans and Ho's (2022) `v`-prediction for data of standard deviation `σ_d`; it is minus the raw
-//! network of [`crate::precondition`]. `w` and `ε̂` stay of order one at every level, `h` and `s` grow as `v → 0`.
+//! At a given state each is affine in the log-space score, `$a + b g$`, so the way from one to another is affine as well:
+//!
+//! | | `$a$` | `$b$` |
+//! |---|---|---|
+//! | Hyvärinen | `$-1$` | `$1$` |
+//! | Stein | `$-1/x$` | `$1/x$` |
+//! | log-space score | `$0$` | `$1$` |
+//! | noise | `$0$` | `$-\sqrt{v}$` |
+//! | denoiser | `$\bar y$` | `$v$` |
+//! | velocity | `$-\sin\varphi\, (\bar y - E)/\sigma_d$` | `$-\sqrt{v (v + \sigma_d^2)}/\sigma_d$` |
+//!
+//! The velocity is Salimans and Ho's (2022) `v`-prediction for data of mean `$E$` and standard deviation `$\sigma_d$`; it is
+//! minus the raw network of [`crate::precondition`]. `$w$` and `$\hat\varepsilon$` stay of order one at every level, `$h$`
+//! and `$s$` grow as `$v \to 0$`.
+#![cfg_attr(doc, doc = include_str!("../../../docs/math.html"))]
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{ScoreError, finite, positive};
 use crate::precondition::DataMoments;
 
 /// What a network's output means.
@@ -43,11 +61,23 @@ pub struct Level {
 }
 
 impl Level {
-    /// `(cos φ, sin φ)` with `tan φ = √v/σ_d`.
-    fn angle(&self) -> (f64, f64) {
-        let total = (self.v + self.moments.log_sd.powi(2)).sqrt();
-        (self.moments.log_sd / total, self.v.sqrt() / total)
+    /// Checks the values once; conversions at an unchecked level may give NaN.
+    ///
+    /// # Errors
+    /// When `v` or `log_sd` is not positive and finite, or `m` or `log_mean` not finite.
+    pub fn check(&self) -> Result<(), ScoreError> {
+        positive("v", self.v)?;
+        finite("m", self.m)?;
+        finite("log_mean", self.moments.log_mean)?;
+        positive("log_sd", self.moments.log_sd)
     }
+}
+
+/// `a + b g`: a parameterization at one state, as a function of the log-space score.
+#[derive(Clone, Copy, Debug)]
+struct Affine {
+    a: f64,
+    b: f64,
 }
 
 impl Parameterization {
@@ -55,7 +85,47 @@ impl Parameterization {
     pub const ALL: [Self; 6] =
         [Self::Hyvarinen, Self::Stein, Self::LogScore, Self::Noise, Self::Denoiser, Self::Velocity];
 
-    /// The log denoiser `D` that `value` stands for at the centred log state `y_bar`, elementwise.
+    /// The table of the module documentation.
+    fn affine(self, y_bar: f64, level: &Level) -> Affine {
+        let Level { v, m, moments: DataMoments { log_mean, log_sd } } = *level;
+        match self {
+            Self::Hyvarinen => Affine { a: -1.0, b: 1.0 },
+            Self::Stein => {
+                let reciprocal = (-(y_bar + m)).exp();
+                Affine { a: -reciprocal, b: reciprocal }
+            }
+            Self::LogScore => Affine { a: 0.0, b: 1.0 },
+            Self::Noise => Affine { a: 0.0, b: -v.sqrt() },
+            Self::Denoiser => Affine { a: y_bar, b: v },
+            Self::Velocity => {
+                let total = (v + log_sd * log_sd).sqrt();
+                let sin = v.sqrt() / total;
+                Affine { a: -sin * (y_bar - log_mean) / log_sd, b: -v.sqrt() * total / log_sd }
+            }
+        }
+    }
+
+    /// What `value`, given in this parameterization at the centred log state `y_bar`, is in the parameterization `to`.
+    ///
+    /// ```
+    /// use score_match::{DataMoments, Level, Parameterization};
+    /// let level = Level { v: 0.25, m: 0.3, moments: DataMoments { log_mean: 0.0, log_sd: 1.0 } };
+    /// let (y_bar, noise) = (0.2, 1.5);
+    /// let stein = Parameterization::Noise.convert(Parameterization::Stein, noise, y_bar, &level);
+    /// // h = −1 − ε/√v and s = h/x
+    /// assert!((stein - (-1.0 - 1.5 / 0.5) / f64::exp(0.5)).abs() < 1e-15);
+    /// ```
+    pub fn convert(self, to: Self, value: f64, y_bar: f64, level: &Level) -> f64 {
+        if self == to {
+            return value;
+        }
+        let (from, to) = (self.affine(y_bar, level), to.affine(y_bar, level));
+        // One line from value to value; going through g would round h and s where they are small beside 1.
+        let slope = to.b / from.b;
+        (to.a - slope * from.a) + slope * value
+    }
+
+    /// The log denoiser `D` that `value` stands for at the centred log state `y_bar`.
     ///
     /// ```
     /// use score_match::{DataMoments, Level, Parameterization};
@@ -63,37 +133,12 @@ impl Parameterization {
     /// assert_eq!(Parameterization::Noise.to_denoiser(2.0, 3.0, &level), 3.0 - 0.5 * 2.0);
     /// ```
     pub fn to_denoiser(self, value: f64, y_bar: f64, level: &Level) -> f64 {
-        let r = level.v.sqrt();
-        match self {
-            Self::Denoiser => value,
-            Self::LogScore => y_bar + level.v * value,
-            Self::Hyvarinen => y_bar + level.v * (value + 1.0),
-            Self::Stein => y_bar + level.v * (value * (y_bar + level.m).exp() + 1.0),
-            Self::Noise => y_bar - r * value,
-            Self::Velocity => {
-                let (cos, sin) = level.angle();
-                let DataMoments { log_mean, log_sd } = level.moments;
-                // c_skip = cos², c_out = sin σ_d, and the network predicts −w.
-                log_mean + cos * cos * (y_bar - log_mean) - sin * log_sd * value
-            }
-        }
+        self.convert(Self::Denoiser, value, y_bar, level)
     }
 
     /// The value that stands for the log denoiser `denoised` at `y_bar`: the inverse of
     /// [`Parameterization::to_denoiser`].
     pub fn from_denoiser(self, denoised: f64, y_bar: f64, level: &Level) -> f64 {
-        let g = (denoised - y_bar) / level.v;
-        match self {
-            Self::Denoiser => denoised,
-            Self::LogScore => g,
-            Self::Hyvarinen => g - 1.0,
-            Self::Stein => (g - 1.0) * (-(y_bar + level.m)).exp(),
-            Self::Noise => -level.v.sqrt() * g,
-            Self::Velocity => {
-                let (cos, sin) = level.angle();
-                let DataMoments { log_mean, log_sd } = level.moments;
-                -cos * level.v.sqrt() * g - sin * (denoised - log_mean) / log_sd
-            }
-        }
+        Self::Denoiser.convert(self, denoised, y_bar, level)
     }
 }

@@ -1,12 +1,17 @@
-//! Preconditioning in log space: scales around a raw network `F` such that its input and its training target have unit
+//! Preconditioning in log space: scales around a raw network `$F$` such that its input and its training target have unit
 //! variance at every noise level, and its error is amplified as little as possible.
 //!
-//! ```text
-//! D(ȳ, v) = E + c_skip u + c_out F(c_in u, c_noise),   u = ȳ − E,   E = E[ln x_0],   σ_d² = Var[ln x_0]
-//! c_skip = σ_d²/(v + σ_d²),   c_out = √v σ_d/√(v + σ_d²),   c_in = 1/√(v + σ_d²),   c_noise = ½ ln v = ln r
+//! ```math
+//! \begin{aligned}
+//! D(\bar y, v) &= E + c_\text{skip}\, u + c_\text{out}\, F(c_\text{in}\, u, c_\text{noise}), && u = \bar y - E \\
+//! c_\text{skip} &= \frac{\sigma_d^2}{v + \sigma_d^2}, & c_\text{out} &= \frac{\sqrt{v}\, \sigma_d}{\sqrt{v + \sigma_d^2}} \\
+//! c_\text{in} &= \frac{1}{\sqrt{v + \sigma_d^2}}, & c_\text{noise} &= \tfrac12 \ln v = \ln r
+//! \end{aligned}
 //! ```
 //!
-//! Source: Karras, Aittala, Aila and Laine (2022), appendix B.6, carried over to the logarithm of the data.
+//! with `$E = \mathbb{E}[\ln x_0]$` and `$\sigma_d^2 = \operatorname{Var}[\ln x_0]$`. Source: Karras, Aittala, Aila and Laine
+//! (2022), appendix B.6, carried over to the logarithm of the data.
+#![cfg_attr(doc, doc = include_str!("../../../docs/math.html"))]
 
 use serde::{Deserialize, Serialize};
 

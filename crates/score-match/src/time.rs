@@ -1,14 +1,21 @@
-//! Time sampling: the law of the noise level `r = √v` that training draws from, given by its quantile function.
+//! Time sampling: the law of the noise level `$r = \sqrt v$` that training draws from, given by its quantile function.
 //!
-//! ```text
-//! log-normal    ln r = mean + sd Φ⁻¹(u), clipped to [ln r_min, ln r_max]       (Karras et al. 2022)
-//! log-uniform   ln r = ln r_min + u ln(r_max/r_min)
-//! uniform       v = r_min² + u (r_max² − r_min²)          uniform in time under constant volatility
-//! published     v = σ² k/N,  k = 1 + ⌊u (N − 1)⌋          the authors' integer steps 1 … N−1
+//! ```math
+//! \begin{aligned}
+//! &\text{log-normal} & \ln r &= \text{mean} + \text{sd}\; \Phi^{-1}(u) \text{, clipped to } [\ln r_\text{min}, \ln r_\text{max}] \\
+//! &\text{log-uniform} & \ln r &= \ln r_\text{min} + u \ln (r_\text{max}/r_\text{min}) \\
+//! &\text{uniform} & v &= r_\text{min}^2 + u\, (r_\text{max}^2 - r_\text{min}^2) \\
+//! &\text{published} & v &= \sigma^2 k/N, \quad k = 1 + \lfloor u\, (N - 1) \rfloor
+//! \end{aligned}
 //! ```
 //!
-//! A batch is stratified: its levels are the quantiles of `u_i = (i + u)/B` for one uniform `u`, so that every batch covers
-//! the whole range and the loss has little variance from the levels.
+//! The first is that of Karras et al. (2022), the third is uniform in time under constant volatility, the last is the
+//! authors' law of the integer steps 1 … N − 1.
+//!
+//! A batch is stratified: its levels are the quantiles of `$u_i = (i + u)/B$` for one uniform `$u$`, so that every batch
+//! covers the whole range and the loss has little variance from the levels. From one batch to the next, `$u$` may be random
+//! or follow a low-discrepancy [`crate::sequence`]; [`crate::importance`] draws from another density and corrects for it.
+#![cfg_attr(doc, doc = include_str!("../../../docs/math.html"))]
 
 use gbm_sde::lognormal::normal_quantile;
 use serde::{Deserialize, Serialize};
@@ -16,6 +23,16 @@ use serde::{Deserialize, Serialize};
 use crate::error::{ScoreError, finite, positive};
 
 /// The law of the noise level in training.
+///
+/// ```
+/// use score_match::TimeSampling;
+/// let time = TimeSampling::LogUniform { r_min: 0.01, r_max: 1.0 };
+/// time.check()?;
+/// let mut levels = [0.0; 2];
+/// time.stratified(0.5, &mut levels);
+/// assert!((levels[1] - 0.1).abs() < 1e-15);
+/// # Ok::<(), score_match::ScoreError>(())
+/// ```
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum TimeSampling {

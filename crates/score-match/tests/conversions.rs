@@ -10,6 +10,25 @@ fn level(v: f64, m: f64) -> Level {
     Level { v, m, moments: DataMoments { log_mean: 0.1, log_sd: 0.4 } }
 }
 
+/// What a denoiser is in each parameterization, from the definitions.
+fn defined(p: Parameterization, denoised: f64, y_bar: f64, level: &Level) -> f64 {
+    let r = level.v.sqrt();
+    let g = (denoised - y_bar) / level.v;
+    let noise = (y_bar - denoised) / r;
+    match p {
+        Parameterization::Hyvarinen => g - 1.0,
+        Parameterization::Stein => (g - 1.0) / (y_bar + level.m).exp(),
+        Parameterization::LogScore => g,
+        Parameterization::Noise => noise,
+        Parameterization::Denoiser => denoised,
+        Parameterization::Velocity => {
+            let DataMoments { log_mean, log_sd } = level.moments;
+            let phi = (r / log_sd).atan();
+            phi.cos() * noise - phi.sin() * (denoised - log_mean) / log_sd
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn every_parameterization_goes_there_and_back(
@@ -22,6 +41,32 @@ proptest! {
             prop_assert!((back - denoised).abs() < 1e-12 * (1.0 + level.v), "{p:?}: {back} {denoised}");
             let again = p.from_denoiser(back, y_bar, &level);
             prop_assert!((again - value).abs() < 1e-9 * (1.0 + value.abs()), "{p:?}");
+        }
+    }
+
+    /// Between any two directly, against definitions written out here, and back.
+    #[test]
+    fn any_two_convert_directly(
+        ln_v in -6.0..4.0f64, m in -2.0..2.0f64, y_bar in -3.0..3.0f64, denoised in -3.0..3.0f64,
+    ) {
+        let level = level(ln_v.exp(), m);
+        level.check().unwrap();
+        for from in Parameterization::ALL {
+            let value = defined(from, denoised, y_bar, &level);
+            for to in Parameterization::ALL {
+                let expected = defined(to, denoised, y_bar, &level);
+                let found = from.convert(to, value, y_bar, &level);
+                // What rounding of the value itself makes of the result.
+                let moved = from.convert(to, value + 1e-15 * (1.0 + value.abs()), y_bar, &level) - found;
+                let tolerance = 1e-12 * (1.0 + expected.abs()) + 20.0 * moved.abs();
+                prop_assert!((found - expected).abs() < tolerance, "{from:?} to {to:?}: {found} {expected}");
+                let back = to.convert(from, found, y_bar, &level);
+                let moved = to.convert(from, found + 1e-15 * (1.0 + found.abs()), y_bar, &level) - back;
+                let tolerance = 1e-12 * (1.0 + value.abs()) + 20.0 * moved.abs();
+                prop_assert!((back - value).abs() < tolerance, "{from:?} to {to:?} and back: {back} {value}");
+            }
+            prop_assert_eq!(from.convert(from, value, y_bar, &level), value);
+            prop_assert_eq!(from.to_denoiser(value, y_bar, &level), from.convert(Parameterization::Denoiser, value, y_bar, &level));
         }
     }
 
@@ -157,6 +202,11 @@ fn bad_parameters_are_named() {
     let moments = |log_mean, log_sd| Precondition::new(DataMoments { log_mean, log_sd });
     assert_eq!(moments(0.0, -0.5), Err(ScoreError::NotPositive { name: "log_sd", value: -0.5 }));
     assert!(matches!(moments(f64::INFINITY, 0.5), Err(ScoreError::NotFinite { .. })));
+    let good = level(0.5, 0.1);
+    assert_eq!(Level { v: 0.0, ..good }.check(), Err(ScoreError::NotPositive { name: "v", value: 0.0 }));
+    assert!(matches!(Level { m: f64::NAN, ..good }.check(), Err(ScoreError::NotFinite { name: "m", .. })));
+    let log_sd = DataMoments { log_mean: 0.0, log_sd: 0.0 };
+    assert!(matches!(Level { moments: log_sd, ..good }.check(), Err(ScoreError::NotPositive { name: "log_sd", .. })));
 }
 
 #[test]

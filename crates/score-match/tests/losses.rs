@@ -70,10 +70,10 @@ fn weighted_form_equals_the_score_form() {
         *h = (denoised[[i, j]] - y_bar) / v[i] - 1.0;
     }
     let a = loss::denoising(h.view(), eps.view(), v.view()).unwrap();
-    let b = loss::denoising_weighted(denoised.view(), y0.view(), v.view(), TimeWeight::Likelihood, 0.5).unwrap();
+    let b = loss::denoising_weighted(denoised.view(), y0.view(), v.view(), &TimeWeight::Likelihood, 0.5).unwrap();
     assert!((a - b).abs() < 1e-13);
     // Unweighted on D: ½ · mean over rows of the squared error.
-    let c = loss::denoising_weighted(denoised.view(), y0.view(), v.view(), TimeWeight::Paper, 0.5).unwrap();
+    let c = loss::denoising_weighted(denoised.view(), y0.view(), v.view(), &TimeWeight::Paper, 0.5).unwrap();
     assert!((c - 0.5 * (0.01 + 0.09 + 0.01 + 0.25) / 2.0).abs() < 1e-15);
 }
 
@@ -83,6 +83,13 @@ fn shapes_are_checked() {
     let v = Array1::<f64>::ones(2);
     assert!(matches!(loss::explicit(a.view(), b.view()), Err(ScoreError::Shape { .. })));
     assert!(matches!(loss::denoising(a.view(), a.view(), v.view()), Err(ScoreError::Shape { .. })));
+    assert!(matches!(loss::denoising(a.view(), b.view(), v.view()), Err(ScoreError::Shape { .. })));
+    let weighted = |d: &Array2<f64>, y0: &Array2<f64>| {
+        loss::denoising_weighted(d.view(), y0.view(), v.view(), &TimeWeight::Edm, 0.5)
+    };
+    assert!(matches!(weighted(&a, &a), Err(ScoreError::Shape { name: "the levels", .. })));
+    assert!(matches!(weighted(&b, &a), Err(ScoreError::Shape { name: "the clean data", .. })));
+    assert!(weighted(&b, &b).is_ok());
     let none = Array2::<f64>::zeros((0, 2));
     assert!(matches!(loss::explicit(none.view(), none.view()), Err(ScoreError::TooFew { .. })));
 }

@@ -1,14 +1,36 @@
-//! Multiplicative denoising score matching for tensors, in the form that training uses.
+//! The losses for tensors: what training uses, and the score-matching losses with derivatives by autograd.
 //!
-//! ```text
-//! M-DSM with weight λ(v):   ½ λ(v) ‖h − h_target‖² = ½ (λ(v)/v²) ‖D − y₀‖²
+//! ```math
+//! \text{M-DSM with weight } \lambda(v): \qquad
+//! \tfrac12 \lambda(v)\, \| h - h_\text{target} \|^2 = \tfrac12 \frac{\lambda(v)}{v^2}\, \| D - y_0 \|^2
 //! ```
 //!
-//! The scalar factor `λ/v²` is [`TimeWeight::denoiser_factor`](crate::TimeWeight::denoiser_factor); here it meets tensors.
+//! The scalar factor `$\lambda/v^2$` is [`TimeWeight::denoiser_factor`]; here it meets tensors, without the ½. [`matching`]
+//! has M-ESM, M-DSM, M-ISM and its sliced variant from the scalar definitions of [`crate::term`].
+#![cfg_attr(doc, doc = include_str!("../../../../docs/math.html"))]
+
+pub mod matching;
 
 use tch::{Kind, TchError, Tensor};
 
+use crate::term::Elementwise;
 use crate::weight::TimeWeight;
+
+impl Elementwise for Tensor {
+    type Error = TchError;
+
+    fn plus(&self, other: &Self) -> Result<Self, TchError> {
+        self.f_add(other)
+    }
+
+    fn times(&self, other: &Self) -> Result<Self, TchError> {
+        self.f_mul(other)
+    }
+
+    fn affine(&self, scale: f64, shift: f64) -> Result<Self, TchError> {
+        self.f_mul_scalar(scale)?.f_add_scalar(shift)
+    }
+}
 
 /// Squared error `‖D − y₀‖²` of each image, summed over its pixels: `[B]` from two `[B, …]` tensors.
 ///
@@ -26,7 +48,7 @@ pub fn squared_error(denoised: &Tensor, y0: &Tensor) -> Result<Tensor, TchError>
 pub fn weighted_loss(
     errors: &Tensor,
     levels: &[f64],
-    weight: TimeWeight,
+    weight: &TimeWeight,
     sigma_d: f64,
     pixels: f64,
 ) -> Result<Tensor, TchError> {
@@ -54,7 +76,7 @@ mod tests {
             }
             let tensor = |x: [f64; 2]| Tensor::from_slice(&x).reshape([2, 1]);
             let errors = squared_error(&tensor(d), &tensor(y0)).unwrap();
-            let loss = weighted_loss(&errors, &levels, weight, 0.2, 1.0).unwrap().double_value(&[]);
+            let loss = weighted_loss(&errors, &levels, &weight, 0.2, 1.0).unwrap().double_value(&[]);
             assert!((0.5 * loss - expected / 2.0).abs() < 1e-5 * expected, "{weight:?}: {loss} {expected}");
         }
     }

@@ -180,7 +180,7 @@ fn a_family_of_ones_own() {
     let model = |x: f64| LinearScore { features: [1.0, x.ln()], slopes: [0.0, 1.0], offset: -1.0 };
     let estimate = fit(&data, model).unwrap();
     let [a, b] = estimate.parameters;
-    let fitted = LogNormal::fit(&data).unwrap();
+    let fitted = LogNormal::fit(&data).unwrap().law;
     assert!((-1.0 / b - fitted.sigma().powi(2)).abs() < 1e-10 && (-a / b - fitted.mu()).abs() < 1e-10);
     // θ₁ = −1/σ² has variance 2/(n σ⁴).
     let expected = 2.0 / (n as f64 * 0.6f64.powi(4));

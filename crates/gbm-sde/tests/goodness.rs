@@ -77,7 +77,7 @@ fn anderson_darling_of_few_values_is_that_of_simulation() {
         println!("n {}, A2 {}: {error:e}, noise {:e}", row[0], row[1], row[3]);
         worst = worst.max(error - 4.0 * row[3]);
     }
-    assert!(worst < 1e-4, "{worst}");
+    assert!(worst < 2.5e-4, "{worst}");
 }
 
 /// On samples from the law p-values are uniform: 2,000 samples of 30, themselves tested.

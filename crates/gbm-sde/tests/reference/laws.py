@@ -153,7 +153,7 @@ def anderson():
             weight = 2 * np.arange(1, n + 1) - 1
             statistics.append(-n - (weight * (np.log(u) + np.log1p(-u[:, ::-1]))).sum(axis=1) / n)
         a2 = np.concatenate(statistics)
-        for x in [0.3, 0.45, 0.7, 1.0, 1.6, 2.5, 3.9]:
+        for x in [0.22, 0.26, 0.3, 0.45, 0.7, 1.0, 1.6, 2.5, 3.9]:
             p = float((a2 >= x).mean())
             few.append([n, x, p, math.sqrt(p * (1 - p) / repeats)])
     text = table("anderson_limit", limit, "A2, P(A2 >= ...) in the limit, from the characteristic function")

@@ -171,6 +171,9 @@ fn quantiles_have_the_stated_laws() {
     // Φ(1) of the levels are below one standard deviation.
     assert!((log_normal.quantile(0.841_344_746_068_542_9).sqrt().ln() - 0.2).abs() < 1e-12);
     assert_eq!(log_normal.quantile(1.0 - 1e-9), 25.0);
+    assert_eq!(log_normal.quantile(1e-9), 0.002 * 0.002);
+    // Rounding up to u = 1 does not leave the authors' steps.
+    assert!((published.quantile(1.0) - 0.64 * 0.999).abs() < 1e-15);
     assert!((log_uniform.quantile(0.5).sqrt() - 0.2).abs() < 1e-14);
     assert!((uniform.quantile(0.25) - (0.0001 + 0.25 * 15.9999)).abs() < 1e-12);
     let mut levels = vec![0.0; 999];
@@ -197,6 +200,7 @@ fn bad_parameters_are_named() {
     assert!(refuse(TimeSampling::LogNormal { mean: f64::NAN, sd: 1.0, r_min: 0.1, r_max: 1.0 }).contains("mean"));
     assert!(refuse(TimeSampling::LogNormal { mean: 0.0, sd: 0.0, r_min: 0.1, r_max: 1.0 }).contains("sd"));
     assert!(refuse(TimeSampling::LogUniform { r_min: 2.0, r_max: 1.0 }).contains("r_min = 2"));
+    assert!(refuse(TimeSampling::LogUniform { r_min: 1.0, r_max: 1.0 }).contains("r_max = 1"));
     assert!(refuse(TimeSampling::Uniform { r_min: 0.0, r_max: 1.0 }).contains("r_min"));
     assert!(refuse(TimeSampling::Published { sigma: 0.8, steps: 1 }).contains("steps"));
     let moments = |log_mean, log_sd| Precondition::new(DataMoments { log_mean, log_sd });
@@ -204,6 +208,8 @@ fn bad_parameters_are_named() {
     assert!(matches!(moments(f64::INFINITY, 0.5), Err(ScoreError::NotFinite { .. })));
     let good = level(0.5, 0.1);
     assert_eq!(Level { v: 0.0, ..good }.check(), Err(ScoreError::NotPositive { name: "v", value: 0.0 }));
+    let log_mean = DataMoments { log_mean: f64::INFINITY, log_sd: 0.4 };
+    assert!(matches!(Level { moments: log_mean, ..good }.check(), Err(ScoreError::NotFinite { name: "log_mean", .. })));
     assert!(matches!(Level { m: f64::NAN, ..good }.check(), Err(ScoreError::NotFinite { name: "m", .. })));
     let log_sd = DataMoments { log_mean: 0.0, log_sd: 0.0 };
     assert!(matches!(Level { moments: log_sd, ..good }.check(), Err(ScoreError::NotPositive { name: "log_sd", .. })));

@@ -47,7 +47,12 @@ fn tables_pass_through_their_knots_and_stay_level_beyond() {
     }
     assert_eq!(table(&[0.5], &[3.0]).lambda(0.01, 1.0), 3.0);
     assert_eq!(table(&[0.5], &[3.0]).lambda(4.0, 1.0), 3.0);
+    // Unchecked tables give something or NaN, never a panic.
     assert!(table(&[], &[]).lambda(1.0, 1.0).is_nan());
+    for v in [0.01, 2.25, 100.0] {
+        assert_eq!(table(&[1.0, 2.0, 3.0], &[7.0]).lambda(v, 1.0), 7.0);
+        assert!(table(&[1.0], &[7.0, 8.0]).lambda(v, 1.0) >= 7.0);
+    }
 }
 
 #[test]

@@ -194,5 +194,11 @@ fn bad_samples_are_refused() {
     assert_eq!(gamma(&[1.0, 0.0, 2.0]), Err(ScoreError::Sample { index: 1, value: 0.0 }));
     assert!(matches!(gamma(&[1.0, 2.0, f64::NAN]), Err(ScoreError::Sample { index: 2, .. })));
     assert_eq!(gamma(&[0.7; 5]), Err(ScoreError::Singular { count: 5, parameters: 2 }));
+    // What counts is the spread beside the mean, whatever the unit.
+    for unit in [1e-6, 1.0, 1e6] {
+        let sample = |spread: f64| [1.0, 2.0, 3.0, 5.0].map(|k| unit * (1.0 + spread * k));
+        assert!(gamma(&sample(0.1)).is_ok());
+        assert_eq!(gamma(&sample(1e-9)), Err(ScoreError::Singular { count: 4, parameters: 2 }));
+    }
     assert_eq!(exponential_rate(&[1e200, 1e200]), Err(ScoreError::Singular { count: 2, parameters: 1 }));
 }

@@ -82,7 +82,7 @@ impl<const P: usize> Estimate<P> {
 /// let data = [0.5, 1.0, 1.25, 4.0];
 /// let [a, b] = fit(&data, model)?.parameters;
 /// // which is maximum likelihood again:
-/// let law = gbm_sde::LogNormal::fit(&data)?;
+/// let law = gbm_sde::LogNormal::fit(&data)?.law;
 /// assert!((-1.0 / b - law.sigma().powi(2)).abs() < 1e-12 && (-a / b - law.mu()).abs() < 1e-12);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

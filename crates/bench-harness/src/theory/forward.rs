@@ -44,12 +44,7 @@ fn integrals(ledger: &mut Ledger) -> Result<()> {
         1e-12,
         &drifts,
     );
-    ledger.add(
-        r"v(t) = \int_0^t \sigma^2\, ds",
-        ("closed form, four schedules", "quadrature of σ"),
-        1e-12,
-        &variances,
-    );
+    ledger.add(r"v(t) = \int_0^t \sigma^2\, ds", ("closed form, four schedules", "quadrature of σ"), 1e-12, &variances);
     ledger.add(r"t(v(t)) = t", ("closed-form inverse", "quadrature of σ"), 1e-11, &inverses);
     Ok(())
 }

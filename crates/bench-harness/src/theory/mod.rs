@@ -115,7 +115,9 @@ fn table<'a>(title: &str, identities: impl Iterator<Item = &'a Identity>) -> Res
         ],
     );
     for i in identities {
-        let number = |value: f64| if i.statistical { format!("{value:.1} SE") } else { format!("{value:.1e}").replace("e-", "e−") };
+        let number = |value: f64| {
+            if i.statistical { format!("{value:.1} SE") } else { format!("{value:.1e}").replace("e-", "e−") }
+        };
         table.push(vec![
             Cell::Formula(Formula::new(i.latex)?),
             i.left.into(),

@@ -92,7 +92,7 @@ fn theorem(ledger: &mut Ledger) -> Result<()> {
 
 fn targets(ledger: &mut Ledger) -> Result<()> {
     let (mut target, mut residual) = (Vec::new(), Vec::new());
-    let mut weights = vec![Vec::new(), Vec::new(), Vec::new()];
+    let mut weights = [Vec::new(), Vec::new(), Vec::new()];
     let (y0, m, sigma_d) = (0.4, -0.2, 0.219);
     for v in [0.01_f64, 0.3, 4.0] {
         for eps in [-1.3, 0.4, 2.2] {

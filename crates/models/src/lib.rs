@@ -10,6 +10,7 @@
 //! | [`checkpoint`] | safetensors with a JSON header, written atomically |
 //! | [`classifier`] | the small CNN whose features judge the images |
 //! | [`device`] | CPU or GPU, and why not |
+//! | [`memory`] | freed memory stays with the process |
 //! | [`mod@write`] | files that appear whole or not at all |
 //! | [`precision`] | f32 or bf16, by a quick timing |
 
@@ -21,6 +22,8 @@ mod error;
 #[allow(unsafe_code)]
 mod fused;
 pub mod layers;
+#[allow(unsafe_code)]
+pub mod memory;
 pub mod optim;
 pub mod params;
 pub mod precision;

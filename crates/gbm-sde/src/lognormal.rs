@@ -1,4 +1,4 @@
-//! The log-normal law: `` `$\ln X \sim N(\mu, \sigma^2)$` ``.
+//! The log-normal law: `$\ln X \sim N(\mu, \sigma^2)$`.
 //!
 //! ```math
 //! \begin{aligned}
@@ -10,7 +10,7 @@
 //! \end{aligned}
 //! ```
 //!
-//! with `` `$s$` `` the Stein score and `` `$h$` `` the Hyvärinen score. Estimates from data are in [`fit`], the standard
+//! with `$s$` the Stein score and `$h$` the Hyvärinen score. Estimates from data are in [`fit`], the standard
 //! normal law is [`normal`](crate::normal).
 //!
 //! Source: Johnson, Kotz and Balakrishnan, *Continuous Univariate Distributions*, volume 1, chapter 14.
@@ -102,17 +102,17 @@ impl LogNormal {
         -0.5 * z * z - x.ln() - self.sigma.ln() - HALF_LN_TAU
     }
 
-    /// `` `$P(X \le x)$` ``, accurate in the lower tail.
+    /// `P(X ≤ x)`, accurate in the lower tail.
     pub fn cdf(&self, x: f64) -> f64 {
         if x <= 0.0 { 0.0 } else { normal_cdf(self.standardize(x)) }
     }
 
-    /// `` `$P(X > x)$` ``, accurate in the upper tail.
+    /// `P(X > x)`, accurate in the upper tail.
     pub fn survival(&self, x: f64) -> f64 {
         if x <= 0.0 { 1.0 } else { normal_cdf(-self.standardize(x)) }
     }
 
-    /// `` `$\ln P(X \le x)$` ``, accurate in both tails, also where the probability itself is below the smallest double.
+    /// `ln P(X ≤ x)`, accurate in both tails, also where the probability itself is below the smallest double.
     ///
     /// ```
     /// let law = gbm_sde::LogNormal::new(0.0, 1.0)?;
@@ -124,22 +124,22 @@ impl LogNormal {
         if x <= 0.0 { f64::NEG_INFINITY } else { normal_ln_cdf(self.standardize(x)) }
     }
 
-    /// `` `$\ln P(X > x)$` ``, accurate in both tails, also where the probability itself is below the smallest double.
+    /// `ln P(X > x)`, accurate in both tails, also where the probability itself is below the smallest double.
     pub fn ln_survival(&self, x: f64) -> f64 {
         if x <= 0.0 { 0.0 } else { normal_ln_cdf(-self.standardize(x)) }
     }
 
-    /// The `x` with `` `$P(X \le x) = p$` ``; NaN unless `0 ≤ p ≤ 1`.
+    /// The `x` with `P(X ≤ x) = p`; NaN unless `0 ≤ p ≤ 1`.
     pub fn quantile(&self, p: f64) -> f64 {
         (self.mu + self.sigma * normal_quantile(p)).exp()
     }
 
-    /// The `x` with `` `$P(X > x) = p$` ``, accurate for small `p`; NaN unless `0 ≤ p ≤ 1`.
+    /// The `x` with `P(X > x) = p`, accurate for small `p`; NaN unless `0 ≤ p ≤ 1`.
     pub fn inverse_survival(&self, p: f64) -> f64 {
         (self.mu - self.sigma * normal_quantile(p)).exp()
     }
 
-    /// `` `$\mathrm{E}[X^k]$` `` of any real order `k`.
+    /// `E[Xᵏ]` of any real order `k`.
     ///
     /// ```
     /// let law = gbm_sde::LogNormal::new(0.3, 0.8)?;
@@ -150,25 +150,25 @@ impl LogNormal {
         (k * self.mu + 0.5 * (k * self.sigma).powi(2)).exp()
     }
 
-    /// `` `$\mathrm{E}[X]$` ``.
+    /// `E[X]`.
     pub fn mean(&self) -> f64 {
         self.raw_moment(1.0)
     }
 
-    /// `` `$\operatorname{Var} X$` ``.
+    /// `Var X`.
     pub fn variance(&self) -> f64 {
         let s2 = self.sigma * self.sigma;
         s2.exp_m1() * (2.0 * self.mu + s2).exp()
     }
 
-    /// Skewness `` `$(w + 3) \sqrt w$` `` with `` `$w = e^{\sigma^2} - 1$` ``.
+    /// Skewness `(w + 3) √w` with `w = exp(σ²) − 1`.
     pub fn skewness(&self) -> f64 {
         let w = (self.sigma * self.sigma).exp_m1();
         (w + 3.0) * w.sqrt()
     }
 
-    /// Excess kurtosis `` `$16 w + 15 w^2 + 6 w^3 + w^4$` `` with `` `$w = e^{\sigma^2} - 1$` ``: the usual
-    /// `` `$e^{4\sigma^2} + 2 e^{3\sigma^2} + 3 e^{2\sigma^2} - 6$` `` in a form that does not cancel.
+    /// Excess kurtosis `16 w + 15 w² + 6 w³ + w⁴` with `w = exp(σ²) − 1`: the usual
+    /// `exp(4σ²) + 2 exp(3σ²) + 3 exp(2σ²) − 6` in a form that does not cancel.
     pub fn excess_kurtosis(&self) -> f64 {
         let w = (self.sigma * self.sigma).exp_m1();
         w * (16.0 + w * (15.0 + w * (6.0 + w)))
@@ -184,12 +184,12 @@ impl LogNormal {
         (self.mu - self.sigma * self.sigma).exp()
     }
 
-    /// Differential entropy `` `$-\mathrm{E}[\ln p(X)] = \mu + \tfrac12 + \ln(\sigma \sqrt{2\pi})$` ``, in nats.
+    /// Differential entropy `−E[ln p(X)] = μ + ½ + ln(σ √2π)`, in nats.
     pub fn entropy(&self) -> f64 {
         self.mu + 0.5 + self.sigma.ln() + HALF_LN_TAU
     }
 
-    /// Kullback–Leibler divergence `` `$\mathrm{E}_p[\ln p(X) - \ln q(X)]$` `` of this law `p` from another one `q`, in nats:
+    /// Kullback–Leibler divergence `E_p[ln p(X) − ln q(X)]` of this law `p` from another one `q`, in nats:
     /// that of the two normal laws, since it does not depend on coordinates.
     ///
     /// ```
@@ -203,12 +203,12 @@ impl LogNormal {
         u + 0.5 * u * u - u.ln_1p() + 0.5 * ((self.mu - q.mu) / q.sigma).powi(2)
     }
 
-    /// Stein score `` `$d \ln p/dx$` `` at positive `x`.
+    /// Stein score `d ln p/dx` at positive `x`.
     pub fn stein_score(&self, x: f64) -> f64 {
         self.hyvarinen_score(x) / x
     }
 
-    /// Hyvärinen score `` `$x\, d \ln p/dx$` `` at positive `x`.
+    /// Hyvärinen score `x d ln p/dx` at positive `x`.
     pub fn hyvarinen_score(&self, x: f64) -> f64 {
         -1.0 - self.standardize(x) / self.sigma
     }

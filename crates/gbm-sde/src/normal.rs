@@ -17,7 +17,7 @@ use std::f64::consts::{PI, SQRT_2};
 /// `½ ln 2π`.
 pub(crate) const HALF_LN_TAU: f64 = 0.918_938_533_204_672_8;
 
-/// Standard normal distribution function `` `$\Phi(z)$` ``.
+/// Standard normal distribution function `Φ(z)`.
 ///
 /// ```
 /// assert!((gbm_sde::normal::normal_cdf(1.0) - 0.841_344_746_068_543).abs() < 1e-15);
@@ -26,7 +26,7 @@ pub fn normal_cdf(z: f64) -> f64 {
     0.5 * libm::erfc(-z / SQRT_2)
 }
 
-/// Logarithm of the standard normal distribution function, `` `$\ln\Phi(z)$` ``: finite for every finite `z` below 1e154.
+/// Logarithm of the standard normal distribution function, `ln Φ(z)`: finite for every finite `z` below 1e154.
 ///
 /// ```
 /// use gbm_sde::normal::normal_ln_cdf;
@@ -45,7 +45,7 @@ pub fn normal_ln_cdf(z: f64) -> f64 {
     }
 }
 
-/// Standard normal density `` `$\varphi(z)$` ``.
+/// Standard normal density `φ(z)`.
 pub fn normal_pdf(z: f64) -> f64 {
     (-0.5 * z * z).exp() / (2.0 * PI).sqrt()
 }

@@ -51,7 +51,7 @@ pub enum PerturbError {
     },
 }
 
-/// How far a row is perturbed: log-drift `$m$` and log-variance `$v$`, as the kernel uses them.
+/// How far a row is perturbed: log-drift `m` and log-variance `v`, as the kernel uses them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Level {
     log_drift: f32,
@@ -59,10 +59,10 @@ pub struct Level {
 }
 
 impl Level {
-    /// The level with this log-drift `$m$` and log-variance `$v$`.
+    /// The level with this log-drift `m` and log-variance `v`.
     ///
     /// # Errors
-    /// When one is not finite, in single precision too, or `$v$` is negative.
+    /// When one is not finite, in single precision too, or `v` is negative.
     pub fn new(log_drift: f64, log_variance: f64) -> Result<Self, PerturbError> {
         let level = Self { log_drift: log_drift as f32, deviation: log_variance.sqrt() as f32 };
         // The root of a negative number is not a number.

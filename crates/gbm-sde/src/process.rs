@@ -9,7 +9,7 @@
 //! \end{aligned}
 //! ```
 //!
-//! with the Hyvärinen score `` `$h = x\, \partial_x \ln p$` `` and the log-space score `` `$g = \partial_y \ln p_Y = h + 1$` `` of the marginal.
+//! with the Hyvärinen score `$h = x\, \partial_x \ln p$` and the log-space score `$g = \partial_y \ln p_Y = h + 1$` of the marginal.
 //! Reverse time follows Anderson (1982), the probability flow Song et al. (2021).
 //!
 //! | module | idea |
@@ -128,7 +128,7 @@ impl Gbm {
         x0 * (self.schedule.log_drift(t) + self.schedule.log_variance(t).sqrt() * eps).exp()
     }
 
-    /// The law of `` `$X_t$` `` given `` `$X_0 = x_0$` ``.
+    /// The law of `X_t` given `X₀ = x₀`.
     ///
     /// # Errors
     /// At `t = 0`, where the law is a point, and for an `x0` that is not positive and finite.
@@ -136,7 +136,7 @@ impl Gbm {
         LogNormal::new(x0.ln() + self.schedule.log_drift(t), self.schedule.log_variance(t).sqrt())
     }
 
-    /// The law of `` `$X_t$` `` given `` `$X_s = x_s$` `` at an earlier time: `` `$\ln X_t \sim N(\ln x_s + m(t) - m(s),\, v(t) - v(s))$` ``.
+    /// The law of `X_t` given `X_s = x_s` at an earlier time: `ln X_t ~ N(ln x_s + m(t) - m(s), v(t) - v(s))`.
     ///
     /// ```
     /// use gbm_sde::{Drift, Gbm, Schedule, ScheduleConfig, Variance};
@@ -153,7 +153,7 @@ impl Gbm {
         LogNormal::new(x_s.ln() + dm, dv.sqrt())
     }
 
-    /// `` `$m(t) - m(s)$` `` and `` `$v(t) - v(s)$` ``.
+    /// `m(t) - m(s)` and `v(t) - v(s)`.
     pub(crate) fn increments(&self, s: f64, t: f64) -> (f64, f64) {
         let schedule = &self.schedule;
         (schedule.log_drift(t) - schedule.log_drift(s), schedule.log_variance(t) - schedule.log_variance(s))
@@ -171,7 +171,7 @@ impl Gbm {
         -self.schedule.mu(t) + 1.5 * s2 + s2 * h
     }
 
-    /// Velocity `` `$dY/dt$` `` of the probability flow in forward time, with the log-space score `g` of the marginal at `t`.
+    /// Velocity `dY/dt` of the probability flow in forward time, with the log-space score `g` of the marginal at `t`.
     pub fn flow_velocity(&self, g: f64, t: f64) -> f64 {
         let s2 = self.schedule.sigma(t).powi(2);
         self.schedule.mu(t) - 0.5 * s2 - 0.5 * s2 * g

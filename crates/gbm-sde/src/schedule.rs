@@ -1,4 +1,4 @@
-//! Schedules: drift `` `$\mu(t)$` `` and volatility `` `$\sigma(t)$` `` of geometric Brownian motion on `` `$[0, T]$` ``, and their exact integrals.
+//! Schedules: drift `$\mu(t)$` and volatility `$\sigma(t)$` of geometric Brownian motion on `$[0, T]$`, and their exact integrals.
 //!
 //! ```math
 //! \begin{aligned}
@@ -7,25 +7,25 @@
 //! \end{aligned}
 //! ```
 //!
-//! | [`Variance`] | `` `$\sigma^2(t)$` `` | `` `$v(t)$` `` |
+//! | [`Variance`] | `$\sigma^2(t)$` | `$v(t)$` |
 //! |---|---|---|
-//! | constant | `` `$\sigma^2$` `` | `` `$\sigma^2 t$` `` |
-//! | linear | `` `$\sigma_{\min}^2 + (\sigma_{\max}^2 - \sigma_{\min}^2)\, t/T$` `` | `` `$\sigma_{\min}^2 t + (\sigma_{\max}^2 - \sigma_{\min}^2)\, t^2/2T$` `` |
-//! | geometric | `` `$r_{\max}^2\, q^{t/T} \ln q / (T (q - 1))$` `` | `` `$r_{\max}^2 (q^{t/T} - 1)/(q - 1)$` `` |
-//! | karras | `` `$2\, r\, r' r_{\max}^2/(r_{\max}^2 - r_{\min}^2)$` `` | `` `$r_{\max}^2 (r^2 - r_{\min}^2)/(r_{\max}^2 - r_{\min}^2)$` `` |
+//! | constant | `$\sigma^2$` | `$\sigma^2 t$` |
+//! | linear | `$\sigma_{\min}^2 + (\sigma_{\max}^2 - \sigma_{\min}^2)\, t/T$` | `$\sigma_{\min}^2 t + (\sigma_{\max}^2 - \sigma_{\min}^2)\, t^2/2T$` |
+//! | geometric | `$r_{\max}^2\, q^{t/T} \ln q / (T (q - 1))$` | `$r_{\max}^2 (q^{t/T} - 1)/(q - 1)$` |
+//! | karras | `$2\, r\, r' r_{\max}^2/(r_{\max}^2 - r_{\min}^2)$` | `$r_{\max}^2 (r^2 - r_{\min}^2)/(r_{\max}^2 - r_{\min}^2)$` |
 //! | table | slope of the interpolant | monotone cubics through the knots |
 //!
-//! The geometric one, with `` `$q = (r_{\max}/r_{\min})^2$` ``, is the variance-exploding schedule of Song et al. (2021); the Karras one is
+//! The geometric one, with `$q = (r_{\max}/r_{\min})^2$`, is the variance-exploding schedule of Song et al. (2021); the Karras one is
 //! the spacing of noise levels of EDM (Karras et al. 2022),
 //!
 //! ```math
 //! r(t) = \Bigl( r_{\min}^{1/\rho} + \tfrac tT \bigl( r_{\max}^{1/\rho} - r_{\min}^{1/\rho} \bigr) \Bigr)^\rho
 //! ```
 //!
-//! Both start at the level `` `$r_{\min} > 0$` `` in their source. Here `` `$r^2$` `` is shifted and scaled so that `` `$v(0) = 0$` `` and
-//! `` `$v(T) = r_{\max}^2$` `` hold exactly: `` `$r_{\min}$` `` is the level below which `` `$v$` `` is about linear in `` `$t$` ``, and well above it
-//! `` `$\sqrt v$` `` follows the source's `` `$r$` ``. The geometric one is the limit `` `$\rho \to \infty$` `` of the other. Times outside
-//! `` `$[0, T]$` `` are taken at the nearest end.
+//! Both start at the level `$r_{\min} > 0$` in their source. Here `$r^2$` is shifted and scaled so that `$v(0) = 0$` and
+//! `$v(T) = r_{\max}^2$` hold exactly: `$r_{\min}$` is the level below which `$v$` is about linear in `$t$`, and well above it
+//! `$\sqrt v$` follows the source's `$r$`. The geometric one is the limit `$\rho \to \infty$` of the other. Times outside
+//! `$[0, T]$` are taken at the nearest end.
 #![cfg_attr(doc, doc = include_str!("../../../docs/math.html"))]
 
 mod table;
@@ -349,9 +349,9 @@ impl Schedule {
     }
 }
 
-/// The Karras spacing with `` `$r/r_{\min} = (1 + g\, t/T)^\rho$` ``, in a form that does not cancel near time 0.
+/// The Karras spacing with `r = r_min (1 + g t/T)^ρ`, in a form that does not cancel near time 0.
 struct Karras {
-    /// `` `$g = (r_{\max}/r_{\min})^{1/\rho} - 1$` ``.
+    /// `g = (r_max/r_min)^(1/ρ) − 1`.
     growth: f64,
     rho: f64,
 }
@@ -361,7 +361,7 @@ impl Karras {
         Self { growth: ((r_max / r_min).ln() / rho).exp_m1(), rho }
     }
 
-    /// `` `$\ln (r/r_{\min})^2$` ``.
+    /// `ln (r/r_min)²`.
     fn ln_square(&self, fraction: f64) -> f64 {
         2.0 * self.rho * (self.growth * fraction).ln_1p()
     }

@@ -1,4 +1,4 @@
-//! Coefficients of one reverse step, from a level `` `$v$` `` down to `` `$v' < v$` ``, in log space and in ambient space.
+//! Coefficients of one reverse step, from a level `$v$` down to `$v' < v$`, in log space and in ambient space.
 //!
 //! ```math
 //! \begin{aligned}
@@ -9,9 +9,9 @@
 //! \end{aligned}
 //! ```
 //!
-//! with `` `$\Delta v = v - v'$` ``, `` `$\Delta m = m - m'$` ``, `` `$\int \mu = \Delta m + \tfrac12 \Delta v$` ``, the Hyvärinen score `` `$h$` ``, the log denoiser
-//! `` `$D$` `` and `` `$\bar y = \ln x - m$` ``. The first two are one update, since `` `$h + 1 = (D - \bar y)/v$` ``. Euler–Maruyama in ambient
-//! space is the paper's unconstrained multiplicative sampler (UMS); it and Milstein can change the sign of `` `$x$` ``. Integrals of
+//! with `$\Delta v = v - v'$`, `$\Delta m = m - m'$`, `$\int \mu = \Delta m + \tfrac12 \Delta v$`, the Hyvärinen score `$h$`, the log denoiser
+//! `$D$` and `$\bar y = \ln x - m$`. The first two are one update, since `$h + 1 = (D - \bar y)/v$`. Euler–Maruyama in ambient
+//! space is the paper's unconstrained multiplicative sampler (UMS); it and Milstein can change the sign of `$x$`. Integrals of
 //! the schedule are exact, so a step may be of any size.
 #![cfg_attr(doc, doc = include_str!("../../../docs/math.html"))]
 
@@ -51,11 +51,11 @@ impl Exponent {
 /// The factor `1 + a + b h + c z` of an Euler–Maruyama update in ambient space.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EulerFactor {
-    /// Constant part, `` `$-\int \mu + 2\Delta v$` ``.
+    /// Constant part, `−∫μ + 2Δv`.
     pub a: f64,
-    /// Factor of the Hyvärinen score, `` `$\Delta v$` ``.
+    /// Factor of the Hyvärinen score, `Δv`.
     pub b: f64,
-    /// Factor of the standard normal, `` `$\sqrt{\Delta v}$` ``.
+    /// Factor of the standard normal, `√Δv`.
     pub c: f64,
 }
 
@@ -71,7 +71,7 @@ impl EulerFactor {
 pub struct MilsteinFactor {
     /// The part it shares with Euler–Maruyama.
     pub euler: EulerFactor,
-    /// Factor of `z² − 1`, `` `$\tfrac12 \Delta v$` ``.
+    /// Factor of `z² − 1`, `½ Δv`.
     pub d: f64,
 }
 

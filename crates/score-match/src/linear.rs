@@ -1,13 +1,16 @@
 //! The best linear denoiser of a data set, in closed form: what any network has to beat.
 //!
-//! ```text
-//! D(ȳ, v) = μ + C (C + v I)⁻¹ (ȳ − μ) = μ + Q diag(λ_i/(λ_i + v)) Qᵀ (ȳ − μ)
-//! E‖Y_0 − D‖² = Σ_i λ_i v/(λ_i + v)
+//! ```math
+//! \begin{aligned}
+//! D(\bar y, v) &= \mu + C (C + v I)^{-1} (\bar y - \mu) = \mu + Q\, \mathrm{diag}\Bigl(\frac{\lambda_i}{\lambda_i + v}\Bigr) Q^\top (\bar y - \mu) \\
+//! \mathbb E \|Y_0 - D\|^2 &= \sum_i \frac{\lambda_i v}{\lambda_i + v}
+//! \end{aligned}
 //! ```
 //!
 //! with mean `μ` and covariance `C = Q diag(λ) Qᵀ` of `Y_0 = ln X_0`. It is the linear minimum-mean-square-error (Wiener)
 //! estimator, and the exact denoiser of the full-covariance log-normal with these moments, which [`LinearDenoiser::sample`]
 //! draws from.
+#![cfg_attr(doc, doc = include_str!("../../../docs/math.html"))]
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatMut, MatRef, Side};

@@ -8,17 +8,17 @@ const EXACT: usize = 200;
 /// Sample size up to which the tail is summed term by term.
 const SUMMED: usize = 100_000;
 
-/// Value of `` `$nD^2$` `` from which both sides are never far at once: twice one side is then too much by a part `` `$e^{-6nD^2}$` ``.
+/// Value of `nD²` from which both sides are never far at once: twice one side is then too much by a part `exp(−6nD²)`.
 const TAIL: f64 = 3.0;
 
-/// Probability that `` `$D_n \ge$` `` `statistic` for `n` values from a continuous law (the same for every one).
+/// Probability that `D_n ≥` `statistic` for `n` values from a continuous law (the same for every one).
 ///
 /// | where | method | relative error |
 /// |---|---|---|
-/// | `` `$D \ge \tfrac12$` `` or `` `$nD^2 \ge 3$` ``, n ≤ 100,000 | twice the one-sided tail, exact (Birnbaum and Tingey 1951) | 2e-8 |
-/// | `` `$nD^2 \ge 3$` ``, larger n | `` `$2 e^{-(6nD + 1)^2/18n}$` `` (Maag and Dicaire 1971) | 1e-3 |
+/// | `D ≥ ½` or `nD² ≥ 3`, n ≤ 100,000 | twice the one-sided tail, exact (Birnbaum and Tingey 1951) | 2e-8 |
+/// | `nD² ≥ 3`, larger n | `2 exp(−(6nD + 1)²/18n)` (Maag and Dicaire 1971) | 1e-3 |
 /// | else, n ≤ 200 | power of a matrix (Marsaglia, Tsang and Wang 2003) | 1e-9 |
-/// | else | asymptotic series to `` `$n^{-3/2}$` `` (Pelz and Good 1976) | 3e-5 at n = 201, less above |
+/// | else | asymptotic series to `n^(−3/2)` (Pelz and Good 1976) | 3e-5 at n = 201, less above |
 ///
 /// The choice of methods follows Simard and L'Ecuyer, *Journal of Statistical Software* 39(11), 2011.
 ///
@@ -51,7 +51,7 @@ pub fn kolmogorov_survival(n: usize, statistic: f64) -> f64 {
     survival.clamp(0.0, 1.0)
 }
 
-/// `` `$P(D_n^+ \ge d) = d \sum_j \binom nj (d + j/n)^{j-1} (1 - d - j/n)^{n-j}$` ``.
+/// `P(D⁺_n ≥ d) = d Σ_j C(n, j) (d + j/n)^(j−1) (1 − d − j/n)^(n−j)`.
 fn one_sided_survival(n: usize, d: f64) -> f64 {
     let count = n as f64;
     let mut ln_binomial = 0.0;
@@ -68,7 +68,7 @@ fn one_sided_survival(n: usize, d: f64) -> f64 {
     d * sum
 }
 
-/// `` `$P(D_n < d)$` `` by Durbin's matrix: `` `$\frac{n!}{n^n} (H^n)_{kk}$` `` with a matrix of order `` `$2k - 1$` ``, `` `$k = \lfloor nd \rfloor + 1$` ``.
+/// `P(D_n < d)` by Durbin's matrix: `n!/nⁿ (Hⁿ)_kk` with a matrix of order `2k - 1`, `k = ⌊nd⌋ + 1`.
 fn matrix_cdf(n: usize, d: f64) -> f64 {
     let scaled = n as f64 * d;
     let k = scaled as usize + 1;
@@ -120,7 +120,7 @@ fn product(a: &[f64], b: &[f64], order: usize) -> Vec<f64> {
     out
 }
 
-/// `` `$P(\sqrt n D_n \le z)$` `` by the series of Pelz and Good, with three correction terms.
+/// `P(√n D_n ≤ z)` by the series of Pelz and Good, with three correction terms.
 fn series_cdf(n: f64, z: f64) -> f64 {
     let z2 = z * z;
     let (z4, z6, z8) = (z2 * z2, z2 * z2 * z2, z2 * z2 * z2 * z2);

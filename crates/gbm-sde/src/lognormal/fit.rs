@@ -6,8 +6,8 @@
 //! \operatorname{se}(\hat\mu) = \frac{\sigma}{\sqrt n}, \qquad \operatorname{se}(\hat\sigma) = \frac{\sigma}{\sqrt{2n}}
 //! ```
 //!
-//! The method of moments matches the sample means `` `$m_1, m_2$` `` of `` `$x$` `` and `` `$x^2$` ``; its errors follow by the
-//! delta method from the covariance of `` `$(m_1, m_2)$` ``. With `` `$w = e^{\sigma^2} - 1$` ``:
+//! The method of moments matches the sample means `$m_1, m_2$` of `$x$` and `$x^2$`; its errors follow by the
+//! delta method from the covariance of `$(m_1, m_2)$`. With `$w = e^{\sigma^2} - 1$`:
 //!
 //! ```math
 //! \begin{aligned}
@@ -16,7 +16,7 @@
 //! \end{aligned}
 //! ```
 //!
-//! For small `` `$\sigma$` `` the two agree; the moment estimate loses quickly as `` `$\sigma$` `` grows past ½.
+//! For small `$\sigma$` the two agree; the moment estimate loses quickly as `$\sigma$` grows past ½.
 //!
 //! Source: Johnson, Kotz and Balakrishnan, *Continuous Univariate Distributions*, volume 1, chapter 14, section 4.
 #![cfg_attr(doc, doc = include_str!("../../../../docs/math.html"))]

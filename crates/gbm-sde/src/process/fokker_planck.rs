@@ -5,8 +5,8 @@
 //!   - \underbrace{\tfrac12 \partial_{xx} (\sigma^2 x^2 p)}_{\text{diffusion}} = 0
 //! ```
 //!
-//! Derivatives are central differences of fourth order, on five points: `` `$t, t \pm \Delta_t, t \pm 2\Delta_t$` ``, and in space with steps
-//! `` `$x \Delta_x$` ``, so that `` `$\Delta_x$` `` is a step in `` `$\ln x$` ``. Halving both steps divides the residual of a true solution by 16,
+//! Derivatives are central differences of fourth order, on five points: `$t, t \pm \Delta_t, t \pm 2\Delta_t$`, and in space with steps
+//! `$x \Delta_x$`, so that `$\Delta_x$` is a step in `$\ln x$`. Halving both steps divides the residual of a true solution by 16,
 //! and leaves that of a wrong one as it is.
 //!
 //! Source: Risken, *The Fokker–Planck Equation*, chapter 4.
@@ -33,11 +33,11 @@ impl Default for Differences {
 /// The three terms of the equation at one point, each in units of a density per time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FokkerPlanck {
-    /// `` `$\partial_t p$` ``.
+    /// `∂ₜ p`.
     pub change: f64,
-    /// `` `$\partial_x (\mu x p)$` ``.
+    /// `∂ₓ (μ x p)`.
     pub transport: f64,
-    /// `` `$\tfrac12 \partial_{xx} (\sigma^2 x^2 p)$` ``.
+    /// `½ ∂ₓₓ (σ² x² p)`.
     pub diffusion: f64,
 }
 

@@ -1,12 +1,12 @@
-//! What an observed positive path says about its process: likelihood, and `` `$\mu$` `` and `` `$\sigma$` `` with standard errors.
+//! What an observed positive path says about its process: likelihood, and `$\mu$` and `$\sigma$` with standard errors.
 //!
-//! Increments `` `$r_i = \ln(x_i/x_{i-1})$` `` of the log path are independent normals, so the likelihood is exact at any spacing:
+//! Increments `$r_i = \ln(x_i/x_{i-1})$` of the log path are independent normals, so the likelihood is exact at any spacing:
 //!
 //! ```math
 //! \ln L = \sum_{i=1}^n \Bigl[ -\ln x_i - \tfrac12 \ln(2\pi \Delta v_i) - \frac{(r_i - \Delta m_i)^2}{2 \Delta v_i} \Bigr]
 //! ```
 //!
-//! With constant coefficients, `` `$\Delta_i = t_i - t_{i-1}$` `` and `` `$S = t_n - t_0$` ``, it is largest at
+//! With constant coefficients, `$\Delta_i = t_i - t_{i-1}$` and `$S = t_n - t_0$`, it is largest at
 //!
 //! ```math
 //! \begin{aligned}
@@ -18,7 +18,7 @@
 //! \end{aligned}
 //! ```
 //!
-//! More observations in the same span sharpen `` `$\sigma$` `` but hardly `` `$\mu$` ``: only a longer span does. The first value is given, not
+//! More observations in the same span sharpen `$\sigma$` but hardly `$\mu$`: only a longer span does. The first value is given, not
 //! drawn, and adds nothing.
 //!
 //! Source: Campbell, Lo and MacKinlay, *The Econometrics of Financial Markets*, section 9.3.
@@ -30,11 +30,11 @@ use super::{Gbm, ProcessError};
 /// Constant coefficients estimated from one path, with the asymptotic standard errors of the estimator.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GbmFit {
-    /// Drift `` `$\mu$` `` per time unit.
+    /// Drift `μ` per time unit.
     pub mu: f64,
     /// Its standard error.
     pub mu_error: f64,
-    /// Volatility `` `$\sigma$` `` per square root of a time unit.
+    /// Volatility `σ` per square root of a time unit.
     pub sigma: f64,
     /// Its standard error.
     pub sigma_error: f64,

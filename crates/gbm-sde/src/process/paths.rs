@@ -1,6 +1,6 @@
 //! Paths of geometric Brownian motion from given normals: exact, conditioned on both ends, and by two approximate schemes.
 //!
-//! Over a step with `` `$\Delta m, \Delta v$` `` and `` `$\int \mu = \Delta m + \tfrac12 \Delta v$` ``, from a standard normal `` `$z$` ``:
+//! Over a step with `$\Delta m, \Delta v$` and `$\int \mu = \Delta m + \tfrac12 \Delta v$`, from a standard normal `$z$`:
 //!
 //! ```math
 //! \begin{aligned}
@@ -10,11 +10,11 @@
 //! \end{aligned}
 //! ```
 //!
-//! All three use `` `$\sqrt{\Delta v}\, z$` `` as the same integral `` `$\int \sigma\, dW$` ``, so from the same normals they follow the same
+//! All three use `$\sqrt{\Delta v}\, z$` as the same integral `$\int \sigma\, dW$`, so from the same normals they follow the same
 //! Brownian motion. With constant coefficients the schemes are the textbook ones; otherwise the integrals of the schedule stand in
-//! for `` `$\mu(t)\, \delta$` `` and `` `$\sigma(t) \sqrt\delta\, z$` ``. The two schemes may leave the positive numbers, the exact path never does.
+//! for `$\mu(t)\, \delta$` and `$\sigma(t) \sqrt\delta\, z$`. The two schemes may leave the positive numbers, the exact path never does.
 //!
-//! A bridge from `` `$(s, x_s)$` `` to `` `$(u, x_u)$` `` is Gaussian in log space. With `` `$\theta = (v(t) - v(s))/(v(u) - v(s))$` ``:
+//! A bridge from `$(s, x_s)$` to `$(u, x_u)$` is Gaussian in log space. With `$\theta = (v(t) - v(s))/(v(u) - v(s))$`:
 //!
 //! ```math
 //! \begin{aligned}
@@ -113,7 +113,7 @@ impl Gbm {
         Ok(path)
     }
 
-    /// The law of `` `$X_t$` `` given the path's values at `start` and `end`, for a `t` between their times.
+    /// The law of `X_t` given the path's values at `start` and `end`, for a `t` between their times.
     ///
     /// # Errors
     /// At or outside the two ends, and for values that are not positive and finite.
@@ -171,7 +171,7 @@ impl Gbm {
         Ok(path)
     }
 
-    /// Mean and variance of `` `$Y_t$` `` between two known values of the log path.
+    /// Mean and variance of `Y_t` between two known values of the log path.
     fn between(&self, s: f64, y_s: f64, u: f64, y_u: f64, t: f64) -> (f64, f64) {
         let ((dm, dv), (whole_m, whole_v)) = (self.increments(s, t), self.increments(s, u));
         // At the end itself, reached before (0/0) or now, the path is where it must be.

@@ -1,13 +1,13 @@
-//! A log variance given as knots `` `$(t_i, v_i)$` ``, joined by monotone cubic pieces.
+//! A log variance given as knots `$(t_i, v_i)$`, joined by monotone cubic pieces.
 //!
-//! On a piece of width `` `$h$` `` with mean slope `` `$\delta = (v_1 - v_0)/h$` `` and end slopes `` `$d_0, d_1$` ``, at `` `$s = (t - t_0)/h$` ``:
+//! On a piece of width `$h$` with mean slope `$\delta = (v_1 - v_0)/h$` and end slopes `$d_0, d_1$`, at `$s = (t - t_0)/h$`:
 //!
 //! ```math
 //! v = v_0 + h s \bigl( d_0 + s ( 3\delta - 2 d_0 - d_1 + s ( d_0 + d_1 - 2\delta ) ) \bigr), \qquad \sigma^2 = \frac{dv}{dt}
 //! ```
 //!
 //! Inner slopes are the weighted harmonic means of Fritsch and Butland (*SIAM Journal on Scientific and Statistical Computing*
-//! 5, 1984), end slopes their three-point formula, as in PCHIP: all lie in `` `$[0, 3\delta]$` ``, where Fritsch and Carlson (1980) showed
+//! 5, 1984), end slopes their three-point formula, as in PCHIP: all lie in `$[0, 3\delta]$`, where Fritsch and Carlson (1980) showed
 //! that the cubic rises. Two knots give a straight line.
 #![cfg_attr(doc, doc = include_str!("../../../../docs/math.html"))]
 

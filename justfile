@@ -54,6 +54,10 @@ bench-perturb *arguments:
 test-without-libtorch:
     cargo test --release -p gbm-sde -p score-match -p samplers -p metrics
 
+# Changes every sign and factor of the formulas, one at a time: a test must notice (needs `cargo install cargo-mutants --locked`; an hour or more)
+mutants *arguments:
+    cargo mutants -p gbm-sde -p score-match --output target "$@"
+
 # Formatting, lints and docs, warnings denied
 lint: setup
     cargo fmt --all --check

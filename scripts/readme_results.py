@@ -45,13 +45,13 @@ def results():
     ratio = rows["samples"]["cnn_fid"] / rows["held-out real images"]["cnn_fid"]
     beaten = sum(level["network"] < level["linear"] for level in metrics["levels"])
     seconds, sittings = manifest["seconds"], manifest["sittings"]
-    sitting = sittings[-1]
+    sitting = sittings[-1]  # the one that sampled and evaluated
     cores = re.search(r"(\d+) threads", sitting["device"]).group(1)
     lines = [
-        f"MNIST, {cores} cores of an {sitting['processor']}, no GPU, {manifest['parameters'] / 1e6:.2f} M parameters in {manifest['precision']}; "
-        f"`just reproduce mnist` took {minutes(sum(s['seconds'] for s in sittings))}, of which",
-        f"training {minutes(seconds['training'])} and sampling {minutes(seconds['sampling'])}; peak memory {sitting['peak_memory_bytes'] / 2**30:.1f} GiB. "
-        "One seed; ± is one standard deviation over 50 bootstrap",
+        f"MNIST, {cores} cores of an {sitting['processor']}, no GPU, {manifest['parameters'] / 1e6:.2f} M parameters in {manifest['precision']}: "
+        f"training {minutes(seconds['training'])}, sampling {minutes(seconds['sampling'])},",
+        f"evaluation and report {minutes(sitting['seconds'] - seconds['sampling'])}; peak memory "
+        f"{max(s['peak_memory_bytes'] for s in sittings) / 2**30:.1f} GiB. One seed; ± is one standard deviation over 50 bootstrap",
         "resamples (`cnn-fid`) or 100 subsets of 1,000 (KID). Everything is in [`results/mnist-cpu`](results/mnist-cpu).",
         "",
         *table(metrics["scores"], "images"),

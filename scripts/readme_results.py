@@ -69,6 +69,10 @@ def results():
         "`just bench-pytorch`, side by side in one run:",
         "",
         *(ROOT / "results/bench/pytorch-step.md").read_text().strip().splitlines(),
+        "",
+        "`just bench-perturb`, side by side in one run:",
+        "",
+        *(ROOT / "results/bench/perturb.md").read_text().strip().splitlines(),
     ]
     return "\n".join(lines)
 

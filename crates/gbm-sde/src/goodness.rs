@@ -19,6 +19,12 @@ pub use anderson::{anderson_darling_limit_survival, anderson_darling_survival};
 pub use kolmogorov::kolmogorov_survival;
 
 /// Why a test is refused.
+///
+/// ```
+/// use gbm_sde::goodness::{GoodnessError, kolmogorov_smirnov};
+/// assert_eq!(kolmogorov_smirnov(&[], |x| x), Err(GoodnessError::Empty));
+/// assert_eq!(kolmogorov_smirnov(&[0.3], |x| x + 1.0), Err(GoodnessError::Probability { x: 0.3, p: 1.3 }));
+/// ```
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum GoodnessError {
     /// No data.
@@ -41,6 +47,13 @@ pub enum GoodnessError {
 }
 
 /// The outcome of a test of one sample against a law.
+///
+/// ```
+/// // One value in the middle of [0, 1]: the step of height 1 is ½ away on both sides, and cannot be nearer.
+/// let fit = gbm_sde::goodness::kolmogorov_smirnov(&[0.5], |x| x)?;
+/// assert_eq!([fit.statistic, fit.p_value], [0.5, 1.0]);
+/// # Ok::<(), gbm_sde::GoodnessError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Goodness {
     /// The statistic, `D` or `A²`: 0 for a perfect fit.

@@ -46,11 +46,22 @@ pub fn normal_ln_cdf(z: f64) -> f64 {
 }
 
 /// Standard normal density `φ(z)`.
+///
+/// ```
+/// use gbm_sde::normal::normal_pdf;
+/// assert!((normal_pdf(-2.0) - (-2f64).exp() / std::f64::consts::TAU.sqrt()).abs() < 1e-16);
+/// ```
 pub fn normal_pdf(z: f64) -> f64 {
     (-0.5 * z * z).exp() / (2.0 * PI).sqrt()
 }
 
 /// Standard normal quantile `Φ⁻¹(p)`: AS 241 (`PPND16`) and one Newton step; `∓∞` at 0 and 1, NaN outside `[0, 1]`.
+///
+/// ```
+/// use gbm_sde::normal::{normal_cdf, normal_quantile};
+/// assert!((normal_cdf(normal_quantile(0.01)) - 0.01).abs() < 1e-16);
+/// assert_eq!(normal_quantile(0.25), -normal_quantile(0.75));
+/// ```
 pub fn normal_quantile(p: f64) -> f64 {
     if !(0.0..=1.0).contains(&p) {
         return f64::NAN;

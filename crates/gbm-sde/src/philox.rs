@@ -23,6 +23,13 @@ const MULTIPLIER: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 
 /// The 128 random bits that belong to a counter under a key.
+///
+/// ```
+/// use gbm_sde::philox::philox4x32;
+/// // The second line of the authors' known answers.
+/// let bits = philox4x32([u32::MAX; 4], [u32::MAX; 2]);
+/// assert_eq!(bits, [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]);
+/// ```
 #[inline]
 pub fn philox4x32(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     let (mut c, mut k) = (counter, key);

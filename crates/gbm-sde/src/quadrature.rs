@@ -33,6 +33,12 @@ const FAR: f64 = 1e80;
 const NEAR: f64 = 1e-300;
 
 /// Why an integral has no value.
+///
+/// ```
+/// use gbm_sde::quadrature::{QuadratureError, integrate};
+/// assert_eq!(integrate(|x| x, 0.0, 1.0, -1e-9), Err(QuadratureError::Tolerance(-1e-9)));
+/// assert!(matches!(integrate(|x| 1.0 / x, 0.0, 1.0, 1e-9), Err(QuadratureError::NotConverged { .. })));
+/// ```
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum QuadratureError {
     /// An end of the interval is not a number, or both are the same infinity.
@@ -68,6 +74,12 @@ pub enum QuadratureError {
 }
 
 /// An integral with its error estimate.
+///
+/// ```
+/// let area = gbm_sde::quadrature::integrate(|x| x * x, 0.0, 3.0, 1e-12)?;
+/// assert!((area.value - 9.0).abs() < 1e-13 && area.error < 1e-11);
+/// # Ok::<(), gbm_sde::quadrature::QuadratureError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Integral {
     /// The value.

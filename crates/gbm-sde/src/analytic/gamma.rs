@@ -33,6 +33,11 @@ const AGREEMENT: f64 = 1e-9;
 const POINTS: usize = 1 << 21;
 
 /// Why a gamma law is refused.
+///
+/// ```
+/// use gbm_sde::{Gamma, GammaError};
+/// assert_eq!(Gamma::new(-1.0, 0.4), Err(GammaError::Shape(-1.0)));
+/// ```
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum GammaError {
     /// The shape is not positive and finite.
@@ -61,6 +66,13 @@ pub struct Gamma {
 }
 
 /// What is known about one coordinate of the noised law at one point.
+///
+/// ```
+/// // The mode of ln X, where k = e^y/θ: a little noise moves nothing to the first order.
+/// let noised = gbm_sde::Gamma::new(2.5, 0.4)?.marginal(0.0, 1e-6);
+/// assert!(noised.log_score.abs() < 1e-5 && noised.denoised.abs() < 1e-11);
+/// # Ok::<(), gbm_sde::GammaError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Marginal {
     /// `ln p_v(ȳ)`.
@@ -73,6 +85,12 @@ pub struct Marginal {
 
 impl Gamma {
     /// The law with shape `k` and scale `θ` (the inverse rate, in units of `x`); mean `kθ`.
+    ///
+    /// ```
+    /// let law = gbm_sde::Gamma::new(2.5, 0.4)?;
+    /// assert_eq!([law.shape(), law.scale()], [2.5, 0.4]);
+    /// # Ok::<(), gbm_sde::GammaError>(())
+    /// ```
     ///
     /// # Errors
     /// When one of them is not positive and finite.
@@ -99,6 +117,13 @@ impl Gamma {
 
     /// Density, score and denoiser of one coordinate at level `v ≥ 0`; all NaN when `v` is negative, or an argument is not
     /// finite. Good to about 1e-13 (relative to the size of the terms) for levels from 1e-8 to 1e4 and any `y_bar`.
+    ///
+    /// ```
+    /// let exponential = gbm_sde::Gamma::new(1.0, 2.0)?;
+    /// let mode = exponential.marginal(2f64.ln(), 0.0); // ln p = z − e^z with z = y − ln θ
+    /// assert!((mode.log_pdf + 1.0).abs() < 1e-14 && mode.log_score.abs() < 1e-14);
+    /// # Ok::<(), gbm_sde::GammaError>(())
+    /// ```
     pub fn marginal(&self, y_bar: f64, v: f64) -> Marginal {
         let (k, ln_scale) = (self.shape, self.scale.ln());
         if v == 0.0 && y_bar.is_finite() {
@@ -131,6 +156,14 @@ impl Gamma {
 
     /// The draw of `ln X_0` at one address: Marsaglia and Tsang's rejection, attempt `j` with the normal at step `2j + 1` and the
     /// uniform at step `2j + 2`; the uniform at step 0 raises the shape of laws with `k < 1`.
+    ///
+    /// ```
+    /// use gbm_sde::{Gamma, Noise, Stream};
+    /// let [one, two] = [Gamma::new(2.5, 1.0)?, Gamma::new(2.5, 2.0)?];
+    /// let draw = |law: Gamma| law.sample(&Noise::new(7), Stream::PRIOR, 3, 0);
+    /// assert!((draw(two) - draw(one) - 2f64.ln()).abs() < 1e-14); // the scale is a factor of X
+    /// # Ok::<(), gbm_sde::GammaError>(())
+    /// ```
     pub fn sample(&self, noise: &Noise, stream: Stream, index: u64, element: usize) -> f64 {
         let (shape, raised) = if self.shape < 1.0 {
             (self.shape + 1.0, noise.uniform(stream, index, 0, element).ln() / self.shape)

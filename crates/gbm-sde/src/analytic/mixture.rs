@@ -22,6 +22,12 @@ use crate::noise::{Noise, Stream};
 const HALF_LN_TAU: f64 = 0.918_938_533_204_672_8;
 
 /// Why a mixture, or a question to it, is refused.
+///
+/// ```
+/// use gbm_sde::{LogNormalMixture, MixtureError};
+/// let refused = LogNormalMixture::new(vec![1.0], vec![vec![0.0]], vec![vec![-0.5]]);
+/// assert_eq!(refused, Err(MixtureError::Value { component: 0, what: "variance", value: -0.5 }));
+/// ```
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum MixtureError {
     /// Weights, means and variances must be equally many, and at least one.
@@ -116,6 +122,13 @@ impl LogNormalMixture {
     /// A mixture of `K` components from weights (K, scaled to sum 1), means of `ln x` (K × d) and variances (K × d); the
     /// coordinates of a component are independent.
     ///
+    /// ```
+    /// let means = vec![vec![0.0, 0.5], vec![1.0, -0.5]];
+    /// let mixture = gbm_sde::LogNormalMixture::new(vec![1.0, 3.0], means, vec![vec![0.2, 0.3]; 2])?;
+    /// assert_eq!((mixture.weights(), mixture.dim()), (&[0.25, 0.75][..], 2));
+    /// # Ok::<(), gbm_sde::MixtureError>(())
+    /// ```
+    ///
     /// # Errors
     /// When the shapes do not fit, or a weight or variance is not positive and finite, or a mean not finite.
     pub fn new(weights: Vec<f64>, means: Vec<Vec<f64>>, variances: Vec<Vec<f64>>) -> Result<Self, MixtureError> {
@@ -130,6 +143,15 @@ impl LogNormalMixture {
 
     /// A mixture of `K` components from weights (K, scaled to sum 1), means of `ln x` (K × d) and covariance matrices of `ln x`
     /// (K × d × d, rows first).
+    ///
+    /// ```
+    /// use gbm_sde::LogNormalMixture;
+    /// let diagonal = vec![vec![vec![0.2, 0.0], vec![0.0, 0.3]]];
+    /// let full = LogNormalMixture::with_covariances(vec![1.0], vec![vec![0.1, -0.4]], diagonal)?;
+    /// let independent = LogNormalMixture::new(vec![1.0], vec![vec![0.1, -0.4]], vec![vec![0.2, 0.3]])?;
+    /// assert!((full.log_pdf(&[0.5, 0.0], 0.1) - independent.log_pdf(&[0.5, 0.0], 0.1)).abs() < 1e-14);
+    /// # Ok::<(), gbm_sde::MixtureError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`LogNormalMixture::new`], and when a covariance is not symmetric (to 1e-12 of its diagonal) or not positive
@@ -174,17 +196,43 @@ impl LogNormalMixture {
         (along, terms)
     }
 
-    /// Log density of the centred log state at level `v ≥ 0`; `y_bar` has `d` coordinates (further ones are ignored).
+    /// Log density of the centred log state at level `v ≥ 0`, in nats, by volume of `y_bar`, which has `d` coordinates (further
+    /// ones are ignored).
+    ///
+    /// ```
+    /// let mixture = gbm_sde::LogNormalMixture::new(vec![1.0], vec![vec![0.1]], vec![vec![0.3]])?;
+    /// // One component of variance 0.3 and noise of variance 0.7: a unit normal.
+    /// let normal = gbm_sde::normal::normal_pdf(0.5 - 0.1);
+    /// assert!((mixture.log_pdf(&[0.5], 0.7) - normal.ln()).abs() < 1e-14);
+    /// # Ok::<(), gbm_sde::MixtureError>(())
+    /// ```
     pub fn log_pdf(&self, y_bar: &[f64], v: f64) -> f64 {
         log_sum_exp(&self.terms(y_bar, v).1)
     }
 
     /// Writes the log denoiser `D(ȳ, v)` into `out`; both slices have `d` coordinates.
+    ///
+    /// ```
+    /// let mixture = gbm_sde::LogNormalMixture::new(vec![1.0], vec![vec![1.0]], vec![vec![0.5]])?;
+    /// let mut d = [0.0];
+    /// mixture.denoise_into(&[3.0], 0.5, &mut d);
+    /// assert!((d[0] - 2.0).abs() < 1e-14); // as much noise as spread: half way to the mean
+    /// # Ok::<(), gbm_sde::MixtureError>(())
+    /// ```
     pub fn denoise_into(&self, y_bar: &[f64], v: f64, out: &mut [f64]) {
         self.posterior_sum(y_bar, v, out, 1.0, |z, s| s / (s + v) * z);
     }
 
     /// Writes the log-space score `g = ∇ ln p(ȳ)` at level `v` into `out`; both slices have `d` coordinates.
+    ///
+    /// ```
+    /// let means = vec![vec![-1.0], vec![1.0]];
+    /// let mixture = gbm_sde::LogNormalMixture::new(vec![1.0, 1.0], means, vec![vec![0.5]; 2])?;
+    /// let mut g = [1.0];
+    /// mixture.log_score_into(&[0.0], 0.2, &mut g);
+    /// assert!(g[0].abs() < 1e-14); // between two equal components
+    /// # Ok::<(), gbm_sde::MixtureError>(())
+    /// ```
     pub fn log_score_into(&self, y_bar: &[f64], v: f64, out: &mut [f64]) {
         self.posterior_sum(y_bar, v, out, 0.0, |z, s| -z / (s + v));
     }
@@ -205,6 +253,18 @@ impl LogNormalMixture {
 
     /// Writes draw `index` of the clean `Y_0` into `out` (`d` coordinates): the component from the uniform at step 0, the
     /// normals from step 1 of the same address.
+    ///
+    /// ```
+    /// use gbm_sde::{LogNormalMixture, Noise, Stream};
+    /// let draw = |mean: f64| -> Result<f64, gbm_sde::MixtureError> {
+    ///     let mut y = [0.0];
+    ///     let law = LogNormalMixture::new(vec![1.0], vec![vec![mean]], vec![vec![0.5]])?;
+    ///     law.sample_into(&Noise::new(7), Stream::PRIOR, 3, &mut y);
+    ///     Ok(y[0])
+    /// };
+    /// assert!((draw(2.0)? - draw(0.0)? - 2.0).abs() < 1e-14); // the same noise around another mean
+    /// # Ok::<(), gbm_sde::MixtureError>(())
+    /// ```
     pub fn sample_into(&self, noise: &Noise, stream: Stream, index: u64, out: &mut [f64]) {
         let mut left = noise.uniform(stream, index, 0, 0);
         let mut component = 0;
@@ -221,11 +281,26 @@ impl LogNormalMixture {
     }
 
     /// Marginal distribution function of coordinate `axis` (below `d`, or the result is NaN) at level `v`.
+    ///
+    /// ```
+    /// let means = vec![vec![-1.0], vec![1.0]];
+    /// let mixture = gbm_sde::LogNormalMixture::new(vec![1.0, 1.0], means, vec![vec![0.5]; 2])?;
+    /// assert!((mixture.marginal_cdf(0, 0.4, 0.2) + mixture.marginal_cdf(0, -0.4, 0.2) - 1.0).abs() < 1e-15);
+    /// # Ok::<(), gbm_sde::MixtureError>(())
+    /// ```
     pub fn marginal_cdf(&self, axis: usize, y_bar: f64, v: f64) -> f64 {
         self.marginal(axis, v, |mu, sd| normal_cdf((y_bar - mu) / sd))
     }
 
-    /// Marginal density of coordinate `axis` (below `d`, or the result is NaN) at level `v`.
+    /// Marginal density of coordinate `axis` (below `d`, or the result is NaN) at level `v`, per unit of `y_bar`.
+    ///
+    /// ```
+    /// let covariance = vec![vec![0.5, 0.2], vec![0.2, 0.3]];
+    /// let mixture = gbm_sde::LogNormalMixture::with_covariances(vec![1.0], vec![vec![0.1, -0.4]], vec![covariance])?;
+    /// // Variance 0.5 along the first axis and 0.5 of noise: the peak of a unit normal.
+    /// assert!((mixture.marginal_pdf(0, 0.1, 0.5) - 1.0 / std::f64::consts::TAU.sqrt()).abs() < 1e-15);
+    /// # Ok::<(), gbm_sde::MixtureError>(())
+    /// ```
     pub fn marginal_pdf(&self, axis: usize, y_bar: f64, v: f64) -> f64 {
         self.marginal(axis, v, |mu, sd| normal_pdf((y_bar - mu) / sd) / sd)
     }
@@ -240,6 +315,14 @@ impl LogNormalMixture {
 
     /// The point where the marginal distribution function of `axis` at level `v` is `p`, by bisection; NaN unless
     /// `0 < p < 1` and `axis < d`.
+    ///
+    /// ```
+    /// let means = vec![vec![-1.0], vec![1.0]];
+    /// let mixture = gbm_sde::LogNormalMixture::new(vec![1.0, 2.0], means, vec![vec![0.5]; 2])?;
+    /// let y_bar = mixture.marginal_quantile(0, 0.2, 0.1);
+    /// assert!((mixture.marginal_cdf(0, y_bar, 0.1) - 0.2).abs() < 1e-15);
+    /// # Ok::<(), gbm_sde::MixtureError>(())
+    /// ```
     pub fn marginal_quantile(&self, axis: usize, p: f64, v: f64) -> f64 {
         if !(p > 0.0 && p < 1.0) || axis >= self.dim() {
             return f64::NAN;

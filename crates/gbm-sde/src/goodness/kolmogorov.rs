@@ -23,8 +23,10 @@ const TAIL: f64 = 3.0;
 /// The choice of methods follows Simard and L'Ecuyer, *Journal of Statistical Software* 39(11), 2011.
 ///
 /// ```
-/// let p = gbm_sde::goodness::kolmogorov_survival(100, 0.12);
-/// assert!((p - 0.103_303_749).abs() < 1e-9);
+/// use gbm_sde::goodness::kolmogorov_survival;
+/// assert!((kolmogorov_survival(100, 0.12) - 0.103_303_749).abs() < 1e-9);
+/// // One uniform u has D = max(u, 1 − u).
+/// assert!((kolmogorov_survival(1, 0.7) - 2.0 * 0.3).abs() < 1e-14);
 /// ```
 pub fn kolmogorov_survival(n: usize, statistic: f64) -> f64 {
     let count = n as f64;

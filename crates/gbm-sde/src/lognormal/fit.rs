@@ -24,6 +24,13 @@
 use super::{LogNormal, LogNormalError};
 
 /// An estimated law with the asymptotic standard errors of its two parameters, taken at the estimate.
+///
+/// ```
+/// let fit = gbm_sde::LogNormal::fit(&[0.5, 1.0, 2.0, 4.0])?;
+/// // In log space the mean is twice as uncertain (in variance) as the standard deviation.
+/// assert!((fit.mu_error / fit.sigma_error - 2f64.sqrt()).abs() < 1e-14 && fit.n == 4);
+/// # Ok::<(), gbm_sde::LogNormalError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LogNormalFit {
     /// The estimate.
@@ -37,7 +44,7 @@ pub struct LogNormalFit {
 }
 
 impl LogNormal {
-    /// The maximum-likelihood law of `data`.
+    /// The maximum-likelihood law of `data`, positive values in any order.
     ///
     /// ```
     /// let fit = gbm_sde::LogNormal::fit(&[0.5, 1.0, 2.0])?;
@@ -58,7 +65,7 @@ impl LogNormal {
         Ok(LogNormalFit { law, mu_error, sigma_error: law.sigma() / (2.0 * n).sqrt(), n: data.len() })
     }
 
-    /// The law with the mean and the variance (divisor `n`) of `data`: the method of moments.
+    /// The law with the mean and the variance (divisor `n`) of `data`, positive values in any order: the method of moments.
     ///
     /// ```
     /// let fit = gbm_sde::LogNormal::fit_moments(&[1.0, 3.0])?;

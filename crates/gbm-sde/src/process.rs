@@ -27,6 +27,12 @@ use crate::lognormal::{LogNormal, LogNormalError};
 use crate::schedule::Schedule;
 
 /// Why a path, or a question about one, is refused.
+///
+/// ```
+/// use gbm_sde::{GbmFit, ProcessError};
+/// let short = GbmFit::from_path(&[0.0, 1.0], &[1.0, 1.2]);
+/// assert_eq!(short, Err(ProcessError::Observations { times: 2, values: 2, least: 3 }));
+/// ```
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ProcessError {
     /// Times must start at 0 or later, and grow.
@@ -119,16 +125,41 @@ pub struct Gbm {
 
 impl Gbm {
     /// The process with this schedule.
+    ///
+    /// ```
+    /// use gbm_sde::{Drift, Gbm, Schedule, ScheduleConfig, Variance};
+    /// let config = ScheduleConfig { variance: Variance::Constant { sigma: 0.8 }, drift: Drift::ZeroLog, horizon: 1.0 };
+    /// let schedule = Schedule::new(config)?;
+    /// assert_eq!(Gbm::new(schedule.clone()).schedule, schedule);
+    /// # Ok::<(), gbm_sde::ScheduleError>(())
+    /// ```
     pub fn new(schedule: Schedule) -> Self {
         Self { schedule }
     }
 
-    /// `x_t` from a positive `x_0` and a standard normal `eps`, exactly.
+    /// `x_t` from a positive `x_0` and a standard normal `eps`, exactly; in units of `x_0`, `t` in those of the schedule.
+    ///
+    /// ```
+    /// use gbm_sde::{Drift, Gbm, Schedule, ScheduleConfig, Variance};
+    /// let config = ScheduleConfig { variance: Variance::Constant { sigma: 0.8 }, drift: Drift::ZeroLog, horizon: 1.0 };
+    /// let gbm = Gbm::new(Schedule::new(config)?);
+    /// // Opposite noise gives reciprocal factors around the median, which stays in place.
+    /// assert!((gbm.perturb(2.0, 0.5, 1.3) * gbm.perturb(2.0, 0.5, -1.3) - 4.0).abs() < 1e-14);
+    /// # Ok::<(), gbm_sde::ScheduleError>(())
+    /// ```
     pub fn perturb(&self, x0: f64, t: f64, eps: f64) -> f64 {
         x0 * (self.schedule.log_drift(t) + self.schedule.log_variance(t).sqrt() * eps).exp()
     }
 
-    /// The law of `X_t` given `X₀ = x₀`.
+    /// The law of `X_t` given `X₀ = x₀`: `ln X_t ~ N(ln x₀ + m(t), v(t))`.
+    ///
+    /// ```
+    /// use gbm_sde::{Drift, Gbm, Schedule, ScheduleConfig, Variance};
+    /// let config = ScheduleConfig { variance: Variance::Constant { sigma: 0.8 }, drift: Drift::Free(0.3), horizon: 1.0 };
+    /// let gbm = Gbm::new(Schedule::new(config)?);
+    /// assert!((gbm.transition(2.0, 0.5)?.mean() - 2.0 * (0.3 * 0.5f64).exp()).abs() < 1e-14);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// At `t = 0`, where the law is a point, and for an `x0` that is not positive and finite.
@@ -159,19 +190,52 @@ impl Gbm {
         (schedule.log_drift(t) - schedule.log_drift(s), schedule.log_variance(t) - schedule.log_variance(s))
     }
 
-    /// Drift of `X` in reverse time at `x`, with the Hyvärinen score `h` of the marginal at `t`.
+    /// Drift of `X` in reverse time at `x`, in units of `x` per time unit, with the Hyvärinen score `h` of the marginal at
+    /// `t`.
+    ///
+    /// ```
+    /// use gbm_sde::{Drift, Gbm, Schedule, ScheduleConfig, Variance};
+    /// let config = ScheduleConfig { variance: Variance::Constant { sigma: 0.8 }, drift: Drift::Free(0.3), horizon: 1.0 };
+    /// let gbm = Gbm::new(Schedule::new(config)?);
+    /// let (x, h) = (1.7, -1.2);
+    /// // Itô: the drift of ln X is that of X over x, less σ²/2.
+    /// assert!((gbm.reverse_drift(x, h, 0.5) / x - 0.32 - gbm.log_reverse_drift(h, 0.5)).abs() < 1e-14);
+    /// # Ok::<(), gbm_sde::ScheduleError>(())
+    /// ```
     pub fn reverse_drift(&self, x: f64, h: f64, t: f64) -> f64 {
         let s2 = self.schedule.sigma(t).powi(2);
         (-self.schedule.mu(t) + 2.0 * s2 + s2 * h) * x
     }
 
-    /// Drift of `Y = ln X` in reverse time, with the Hyvärinen score `h` of the marginal at `t`.
+    /// Drift of `Y = ln X` in reverse time, per time unit, with the Hyvärinen score `h` of the marginal at `t`.
+    ///
+    /// ```
+    /// use gbm_sde::{Drift, Gbm, Schedule, ScheduleConfig, Variance};
+    /// let config = ScheduleConfig { variance: Variance::Constant { sigma: 0.8 }, drift: Drift::Free(0.3), horizon: 1.0 };
+    /// let gbm = Gbm::new(Schedule::new(config)?);
+    /// let h = -1.2;
+    /// // The reversed flow, and half of σ² times the log-space score h + 1 for the noise.
+    /// let flow = gbm.flow_velocity(h + 1.0, 0.5);
+    /// assert!((gbm.log_reverse_drift(h, 0.5) - (0.32 * (h + 1.0) - flow)).abs() < 1e-14);
+    /// # Ok::<(), gbm_sde::ScheduleError>(())
+    /// ```
     pub fn log_reverse_drift(&self, h: f64, t: f64) -> f64 {
         let s2 = self.schedule.sigma(t).powi(2);
         -self.schedule.mu(t) + 1.5 * s2 + s2 * h
     }
 
-    /// Velocity `dY/dt` of the probability flow in forward time, with the log-space score `g` of the marginal at `t`.
+    /// Velocity `dY/dt` of the probability flow in forward time, per time unit, with the log-space score `g` of the marginal at
+    /// `t`.
+    ///
+    /// ```
+    /// use gbm_sde::{Drift, Gbm, Schedule, ScheduleConfig, Variance};
+    /// let config = ScheduleConfig { variance: Variance::Constant { sigma: 0.8 }, drift: Drift::ZeroLog, horizon: 1.0 };
+    /// let gbm = Gbm::new(Schedule::new(config)?);
+    /// // From one point Y = σ √t z, whose score is −z/(σ √t): along the flow z stays, so dY/dt = σ z/(2 √t).
+    /// let (t, z) = (0.25, 1.5);
+    /// assert!((gbm.flow_velocity(-z / (0.8 * 0.5), t) - 0.8 * z / (2.0 * 0.5)).abs() < 1e-14);
+    /// # Ok::<(), gbm_sde::ScheduleError>(())
+    /// ```
     pub fn flow_velocity(&self, g: f64, t: f64) -> f64 {
         let s2 = self.schedule.sigma(t).powi(2);
         self.schedule.mu(t) - 0.5 * s2 - 0.5 * s2 * g

@@ -35,6 +35,15 @@ use serde::{Deserialize, Serialize};
 use table::MonotoneCubic;
 
 /// How the volatility depends on time. Volatilities are per square root of a time unit, `r` are noise levels `√v`.
+///
+/// ```
+/// use gbm_sde::{Drift, Schedule, ScheduleConfig, Variance};
+/// let variance = Variance::Linear { sigma_min: 0.0, sigma_max: 0.8 };
+/// let config = ScheduleConfig { variance, drift: Drift::ZeroLog, horizon: 2.0 };
+/// let schedule = Schedule::new(config)?;
+/// assert!((schedule.log_variance(2.0) - 0.64).abs() < 1e-15); // the mean of σ² is half of its end
+/// # Ok::<(), gbm_sde::ScheduleError>(())
+/// ```
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Variance {
@@ -79,6 +88,15 @@ fn seven() -> f64 {
 }
 
 /// The choice of the drift `μ(t)`, per time unit.
+///
+/// ```
+/// use gbm_sde::{Drift, Schedule, ScheduleConfig, Variance};
+/// let config = ScheduleConfig { variance: Variance::Constant { sigma: 0.8 }, drift: Drift::ZeroMean, horizon: 1.0 };
+/// let schedule = Schedule::new(config)?;
+/// assert!((schedule.log_drift(0.5) + 0.5 * schedule.log_variance(0.5)).abs() < 1e-15);
+/// assert_eq!(schedule.mu(0.5), 0.0);
+/// # Ok::<(), gbm_sde::ScheduleError>(())
+/// ```
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq)]
 #[serde(rename_all = "kebab-case")]
 pub enum Drift {
@@ -92,6 +110,13 @@ pub enum Drift {
 }
 
 /// A schedule as written in a configuration file; not yet checked.
+///
+/// ```
+/// use gbm_sde::{Drift, ScheduleConfig, Variance};
+/// let config: ScheduleConfig = toml::from_str(r#"variance = { kind = "constant", sigma = 0.8 }"#)?;
+/// assert_eq!(config, ScheduleConfig { variance: Variance::Constant { sigma: 0.8 }, drift: Drift::ZeroLog, horizon: 1.0 });
+/// # Ok::<(), toml::de::Error>(())
+/// ```
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct ScheduleConfig {
@@ -110,6 +135,12 @@ fn unit() -> f64 {
 }
 
 /// Why a schedule, or a question to it, is refused.
+///
+/// ```
+/// use gbm_sde::{Drift, Schedule, ScheduleConfig, ScheduleError, Variance};
+/// let config = ScheduleConfig { variance: Variance::Constant { sigma: -0.8 }, drift: Drift::ZeroLog, horizon: 1.0 };
+/// assert_eq!(Schedule::new(config), Err(ScheduleError::NotPositive { name: "sigma", value: -0.8 }));
+/// ```
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ScheduleError {
     /// A parameter that must be positive and finite is not.
@@ -195,7 +226,15 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// Checks every parameter once.
+    /// Checks every parameter once; the schedule keeps the units of its configuration.
+    ///
+    /// ```
+    /// use gbm_sde::{Drift, Schedule, ScheduleConfig, Variance};
+    /// let config = ScheduleConfig { variance: Variance::Constant { sigma: 0.8 }, drift: Drift::Free(0.3), horizon: 2.0 };
+    /// let schedule = Schedule::new(config)?;
+    /// assert_eq!((schedule.horizon(), schedule.config().drift), (2.0, Drift::Free(0.3)));
+    /// # Ok::<(), gbm_sde::ScheduleError>(())
+    /// ```
     ///
     /// # Errors
     /// A [`ScheduleError`] with the value that is not finite, not positive or in the wrong order.
@@ -240,12 +279,23 @@ impl Schedule {
         &self.config
     }
 
-    /// The end `T` of forward time.
+    /// The end `T` of forward time, in time units.
     pub fn horizon(&self) -> f64 {
         self.config.horizon
     }
 
-    /// Volatility `σ(t)`.
+    /// Volatility `σ(t)`, per square root of a time unit.
+    ///
+    /// ```
+    /// use gbm_sde::{Drift, Schedule, ScheduleConfig, Variance};
+    /// let variance = Variance::Geometric { r_min: 0.01, r_max: 2.0 };
+    /// let config = ScheduleConfig { variance, drift: Drift::ZeroLog, horizon: 1.0 };
+    /// let schedule = Schedule::new(config)?;
+    /// // Geometric from 0 to 1: half way it is the geometric mean.
+    /// let ends = schedule.sigma(0.0) * schedule.sigma(1.0);
+    /// assert!((schedule.sigma(0.5).powi(2) - ends).abs() < 1e-13);
+    /// # Ok::<(), gbm_sde::ScheduleError>(())
+    /// ```
     pub fn sigma(&self, t: f64) -> f64 {
         let fraction = self.fraction(t);
         match self.config.variance {
@@ -267,7 +317,15 @@ impl Schedule {
         }
     }
 
-    /// Drift `μ(t)`.
+    /// Drift `μ(t)`, per time unit.
+    ///
+    /// ```
+    /// use gbm_sde::{Drift, Schedule, ScheduleConfig, Variance};
+    /// let config = ScheduleConfig { variance: Variance::Constant { sigma: 0.8 }, drift: Drift::ZeroLog, horizon: 1.0 };
+    /// let schedule = Schedule::new(config)?;
+    /// assert!((schedule.mu(0.5) - 0.32).abs() < 1e-15); // σ²/2
+    /// # Ok::<(), gbm_sde::ScheduleError>(())
+    /// ```
     pub fn mu(&self, t: f64) -> f64 {
         match self.config.drift {
             Drift::ZeroLog => 0.5 * self.sigma(t).powi(2),
@@ -276,7 +334,15 @@ impl Schedule {
         }
     }
 
-    /// Log drift `m(t)`.
+    /// Log drift `m(t)`, without unit; `m(0) = 0`.
+    ///
+    /// ```
+    /// use gbm_sde::{Drift, Schedule, ScheduleConfig, Variance};
+    /// let config = ScheduleConfig { variance: Variance::Constant { sigma: 0.8 }, drift: Drift::Free(0.3), horizon: 1.0 };
+    /// let schedule = Schedule::new(config)?;
+    /// assert!((schedule.log_drift(0.5) - (0.3 * 0.5 - 0.32 * 0.5)).abs() < 1e-15); // (μ − σ²/2) t
+    /// # Ok::<(), gbm_sde::ScheduleError>(())
+    /// ```
     pub fn log_drift(&self, t: f64) -> f64 {
         match self.config.drift {
             Drift::ZeroLog => 0.0,
@@ -285,7 +351,16 @@ impl Schedule {
         }
     }
 
-    /// Log variance `v(t)`; strictly increasing, `v(0) = 0`.
+    /// Log variance `v(t)`, without unit; strictly increasing, `v(0) = 0`.
+    ///
+    /// ```
+    /// use gbm_sde::{Drift, Schedule, ScheduleConfig, Variance};
+    /// let variance = Variance::Karras { r_min: 0.002, r_max: 3.0, rho: 7.0 };
+    /// let config = ScheduleConfig { variance, drift: Drift::ZeroLog, horizon: 1.0 };
+    /// let schedule = Schedule::new(config)?;
+    /// assert_eq!([0.0, 1.0].map(|t| schedule.log_variance(t)), [0.0, 9.0]);
+    /// # Ok::<(), gbm_sde::ScheduleError>(())
+    /// ```
     pub fn log_variance(&self, t: f64) -> f64 {
         let fraction = self.fraction(t);
         let t = fraction * self.horizon();
@@ -307,7 +382,17 @@ impl Schedule {
         }
     }
 
-    /// The time at which the log variance is `v`: the inverse of [`Schedule::log_variance`].
+    /// The time, in time units, at which the log variance is `v`: the inverse of [`Schedule::log_variance`].
+    ///
+    /// ```
+    /// use gbm_sde::{Drift, Schedule, ScheduleConfig, Variance};
+    /// let variance = Variance::Karras { r_min: 0.002, r_max: 3.0, rho: 7.0 };
+    /// let config = ScheduleConfig { variance, drift: Drift::ZeroLog, horizon: 1.0 };
+    /// let schedule = Schedule::new(config)?;
+    /// let t = schedule.time_at_variance(0.64)?;
+    /// assert!((schedule.log_variance(t) - 0.64).abs() < 1e-13);
+    /// # Ok::<(), gbm_sde::ScheduleError>(())
+    /// ```
     ///
     /// # Errors
     /// [`ScheduleError::OutOfRange`] unless `0 ≤ v ≤ v(T)`; a relative excess of 1e-12 over `v(T)` is taken as rounding.

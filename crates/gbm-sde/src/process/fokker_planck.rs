@@ -15,6 +15,18 @@
 use super::{Gbm, ProcessError};
 
 /// Steps of the finite differences.
+///
+/// ```
+/// use gbm_sde::process::fokker_planck::Differences;
+/// use gbm_sde::{Drift, Gbm, Schedule, ScheduleConfig, Variance};
+/// let config = ScheduleConfig { variance: Variance::Constant { sigma: 0.8 }, drift: Drift::Free(0.3), horizon: 1.0 };
+/// let gbm = Gbm::new(Schedule::new(config)?);
+/// let density = |x: f64, t: f64| gbm.transition(1.0, t).map_or(f64::NAN, |law| law.pdf(x));
+/// let terms = |dx: f64, dt: f64| gbm.fokker_planck(density, 1.2, 0.5, Differences { dx, dt });
+/// let (coarse, fine) = (terms(0.04, 0.02)?.residual(), terms(0.02, 0.01)?.residual());
+/// assert!((coarse / fine - 16.0).abs() < 1.0); // fourth order
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Differences {
     /// Step in `ln x`.
@@ -31,6 +43,11 @@ impl Default for Differences {
 }
 
 /// The three terms of the equation at one point, each in units of a density per time.
+///
+/// ```
+/// let stationary = gbm_sde::FokkerPlanck { change: 0.0, transport: -0.7, diffusion: -0.7 };
+/// assert_eq!([stationary.residual(), stationary.scale()], [0.0, 0.7]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FokkerPlanck {
     /// `∂ₜ p`.
@@ -42,19 +59,29 @@ pub struct FokkerPlanck {
 }
 
 impl FokkerPlanck {
-    /// `change + transport − diffusion`: 0 for a density of the process.
+    /// `change + transport − diffusion`, in their units: 0 for a density of the process.
+    ///
+    /// ```
+    /// let terms = gbm_sde::FokkerPlanck { change: -1.0, transport: 3.0, diffusion: 2.0 };
+    /// assert_eq!(terms.residual(), 0.0);
+    /// ```
     pub fn residual(&self) -> f64 {
         self.change + self.transport - self.diffusion
     }
 
-    /// The largest of the three terms, the measure of a small residual.
+    /// The largest of the three terms by magnitude, in their units: the measure of a small residual.
+    ///
+    /// ```
+    /// let terms = gbm_sde::FokkerPlanck { change: -5.0, transport: 3.0, diffusion: -2.0 };
+    /// assert_eq!(terms.scale(), 5.0);
+    /// ```
     pub fn scale(&self) -> f64 {
         self.change.abs().max(self.transport.abs()).max(self.diffusion.abs())
     }
 }
 
 impl Gbm {
-    /// The terms of the Fokker–Planck equation for `density(x, t)` at one point.
+    /// The terms of the Fokker–Planck equation for `density(x, t)`, per unit of `x`, at one point: each a density per time unit.
     ///
     /// ```
     /// use gbm_sde::process::fokker_planck::Differences;
@@ -93,6 +120,18 @@ impl Gbm {
     }
 
     /// [`Gbm::fokker_planck`] on a grid: one row for each of `times`, in it one entry for each of `xs`.
+    ///
+    /// ```
+    /// use gbm_sde::process::fokker_planck::Differences;
+    /// use gbm_sde::{Drift, Gbm, Schedule, ScheduleConfig, Variance};
+    /// let config = ScheduleConfig { variance: Variance::Constant { sigma: 0.8 }, drift: Drift::Free(0.3), horizon: 1.0 };
+    /// let gbm = Gbm::new(Schedule::new(config)?);
+    /// let density = |x: f64, t: f64| gbm.transition(1.0, t).map_or(f64::NAN, |law| law.pdf(x));
+    /// let grid = gbm.fokker_planck_grid(density, &[0.8, 1.0, 1.2], &[0.4, 0.6], Differences::default())?;
+    /// assert_eq!([grid.len(), grid[0].len()], [2, 3]);
+    /// assert!(grid.iter().flatten().all(|terms| terms.residual().abs() < 1e-8 * terms.scale()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Gbm::fokker_planck`], at the first point that fails.

@@ -28,6 +28,12 @@ use super::paths::positive;
 use super::{Gbm, ProcessError};
 
 /// Constant coefficients estimated from one path, with the asymptotic standard errors of the estimator.
+///
+/// ```
+/// let fit = gbm_sde::GbmFit::from_path(&[0.0, 1.0, 2.0, 3.0], &[1.0, 1.2, 0.9, 1.1])?;
+/// assert!((fit.sigma_error - fit.sigma / (2.0 * 3.0f64).sqrt()).abs() < 1e-15 && fit.increments == 3);
+/// # Ok::<(), gbm_sde::ProcessError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GbmFit {
     /// Drift `μ` per time unit.

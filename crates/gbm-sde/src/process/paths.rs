@@ -31,6 +31,15 @@ use super::{Gbm, ProcessError};
 use crate::lognormal::{LogNormal, LogNormalError};
 
 /// A known value of a path.
+///
+/// ```
+/// use gbm_sde::{Drift, Gbm, Schedule, ScheduleConfig, Variance};
+/// let config = ScheduleConfig { variance: Variance::Constant { sigma: 0.8 }, drift: Drift::ZeroLog, horizon: 1.0 };
+/// let gbm = Gbm::new(Schedule::new(config)?);
+/// let (start, end) = (gbm_sde::PathPoint { t: 0.0, x: 1.0 }, gbm_sde::PathPoint { t: 1.0, x: 9.0 });
+/// assert!((gbm.bridge_law(start, end, 0.5)?.median() - 3.0).abs() < 1e-14); // geometrically half way
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PathPoint {
     /// Time.
@@ -40,7 +49,8 @@ pub struct PathPoint {
 }
 
 impl Gbm {
-    /// One exact path from `x0` at time 0: its values at `times` (not falling), from one standard normal each.
+    /// One exact path from `x0` at time 0: its values, in units of `x0`, at `times` (not falling), from one standard normal each;
+    /// all three are equally long.
     ///
     /// ```
     /// use gbm_sde::{Drift, Gbm, Noise, Schedule, ScheduleConfig, Stream, Variance};
@@ -64,6 +74,16 @@ impl Gbm {
     }
 
     /// One Euler–Maruyama path of `X` from `x0` at time 0, a step to each of `times`; arguments and errors as in [`Gbm::path`].
+    ///
+    /// ```
+    /// use gbm_sde::{Drift, Gbm, Schedule, ScheduleConfig, Variance};
+    /// let config = ScheduleConfig { variance: Variance::Constant { sigma: 0.8 }, drift: Drift::ZeroMean, horizon: 1.0 };
+    /// let gbm = Gbm::new(Schedule::new(config)?);
+    /// let path = gbm.euler_maruyama(1.5, &[0.25, 0.5], &[0.0, -3.0])?;
+    /// assert_eq!(path[0], 1.5); // no drift, no noise
+    /// assert!((path[1] - 1.5 * (1.0 - 0.4 * 3.0)).abs() < 1e-15 && path[1] < 0.0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Gbm::path`].
@@ -113,7 +133,18 @@ impl Gbm {
         Ok(path)
     }
 
-    /// The law of `X_t` given the path's values at `start` and `end`, for a `t` between their times.
+    /// The law of `X_t`, in units of the values, given the path's values at `start` and `end`, for a `t` between their times.
+    ///
+    /// ```
+    /// use gbm_sde::{Drift, Gbm, Schedule, ScheduleConfig, Variance};
+    /// let config = ScheduleConfig { variance: Variance::Constant { sigma: 0.8 }, drift: Drift::Free(0.3), horizon: 1.0 };
+    /// let gbm = Gbm::new(Schedule::new(config)?);
+    /// let (start, end) = (gbm_sde::PathPoint { t: 0.0, x: 1.0 }, gbm_sde::PathPoint { t: 1.0, x: 4.0 });
+    /// let law = gbm.bridge_law(start, end, 0.25)?;
+    /// // With constant coefficients the drift does not matter: a Brownian bridge in log space.
+    /// assert!((law.median() - 2f64.sqrt()).abs() < 1e-14 && (law.sigma() - 0.8 * (0.25f64 * 0.75).sqrt()).abs() < 1e-15);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// At or outside the two ends, and for values that are not positive and finite.

@@ -3,6 +3,17 @@
 use rayon::prelude::*;
 
 /// How many threads a batch may use. The values do not depend on it.
+///
+/// ```
+/// use gbm_sde::{Level, Noise, Perturb, Threads};
+/// let on = |threads| {
+///     let mut x = [1.0; 50];
+///     let perturb = Perturb { threads, ..Perturb::new(Noise::new(7), 10) };
+///     perturb.in_place(&[Level::new(0.0, 0.64)?], &mut x).map(|()| x)
+/// };
+/// assert_eq!(on(Threads::One)?, on(Threads::All)?);
+/// # Ok::<(), gbm_sde::PerturbError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Threads {
     /// Only the calling one.

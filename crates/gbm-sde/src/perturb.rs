@@ -17,6 +17,11 @@ use crate::noise::{Noise, Stream};
 use crate::schedule::Schedule;
 
 /// Why a batch is not perturbed. Nothing has been written then.
+///
+/// ```
+/// use gbm_sde::{Level, PerturbError};
+/// assert_eq!(Level::new(0.0, -0.5), Err(PerturbError::Level { log_drift: 0.0, log_variance: -0.5 }));
+/// ```
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum PerturbError {
     /// The log-drift must be finite in single precision, the log-variance not negative, too.
@@ -52,6 +57,14 @@ pub enum PerturbError {
 }
 
 /// How far a row is perturbed: log-drift `m` and log-variance `v`, as the kernel uses them.
+///
+/// ```
+/// use gbm_sde::{Level, Noise, Perturb};
+/// let mut x = [1.0, 2.0, 0.5];
+/// Perturb::new(Noise::new(7), 3).in_place(&[Level::new(0.0, 0.0)?], &mut x)?;
+/// assert_eq!(x, [1.0, 2.0, 0.5]); // nothing happens at m = v = 0
+/// # Ok::<(), gbm_sde::PerturbError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Level {
     log_drift: f32,
@@ -60,6 +73,14 @@ pub struct Level {
 
 impl Level {
     /// The level with this log-drift `m` and log-variance `v`.
+    ///
+    /// ```
+    /// use gbm_sde::{Level, Noise, Perturb};
+    /// let mut x = [1.0, 2.0, 0.5];
+    /// Perturb::new(Noise::new(7), 3).in_place(&[Level::new(2f64.ln(), 0.0)?], &mut x)?;
+    /// assert!(x.iter().zip([2.0, 4.0, 1.0]).all(|(x, twice)| (x / twice - 1.0).abs() < 3e-7));
+    /// # Ok::<(), gbm_sde::PerturbError>(())
+    /// ```
     ///
     /// # Errors
     /// When one is not finite, in single precision too, or `v` is negative.
@@ -74,6 +95,13 @@ impl Level {
     }
 
     /// The level of a schedule at time `t`.
+    ///
+    /// ```
+    /// use gbm_sde::{Drift, Level, Schedule, ScheduleConfig, Variance};
+    /// let config = ScheduleConfig { variance: Variance::Constant { sigma: 0.8 }, drift: Drift::ZeroMean, horizon: 1.0 };
+    /// assert_eq!(Level::at(&Schedule::new(config)?, 0.0)?, Level::new(0.0, 0.0)?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As for [`Level::new`]; a checked schedule has finite values at every `t` it is defined for.
@@ -120,11 +148,29 @@ pub struct Perturb {
 
 impl Perturb {
     /// Rows of `row_len` values from index 0 on, on all threads, with the normals of [`Stream::PERTURB`] at step 0.
+    ///
+    /// ```
+    /// use gbm_sde::{Level, Noise, Perturb, Stream};
+    /// let (mut x, mut z) = ([1.0; 4], [0.0; 4]);
+    /// Perturb::new(Noise::new(7), 4).in_place(&[Level::new(0.0, 0.25)?], &mut x)?;
+    /// Noise::new(7).fill_normal(Stream::PERTURB, 0, 0, &mut z);
+    /// assert!(x.iter().zip(z).all(|(x, z)| (x.ln() - 0.5 * z).abs() < 1e-6));
+    /// # Ok::<(), gbm_sde::PerturbError>(())
+    /// ```
     pub fn new(noise: Noise, row_len: usize) -> Self {
         Self { noise, stream: Stream::PERTURB, first_index: 0, step: 0, row_len, threads: Threads::All }
     }
 
     /// Perturbs the rows `x`, each by its own level or all by the one given.
+    ///
+    /// ```
+    /// use gbm_sde::{Level, Noise, Perturb};
+    /// let mut x = [1.0, 2.0, 3.0, 4.0];
+    /// let levels = [Level::new(0.0, 0.64)?, Level::new(0.0, 0.0)?]; // one for each row of 2
+    /// Perturb::new(Noise::new(7), 2).in_place(&levels, &mut x)?;
+    /// assert!(x[..2] != [1.0, 2.0] && x[2..] == [3.0, 4.0]);
+    /// # Ok::<(), gbm_sde::PerturbError>(())
+    /// ```
     ///
     /// # Errors
     /// When rows have no values, or there are neither one level nor as many as rows.
@@ -133,6 +179,16 @@ impl Perturb {
     }
 
     /// Writes the perturbed rows `x` into `out`; the values are [`Perturb::in_place`]'s.
+    ///
+    /// ```
+    /// use gbm_sde::{Level, Noise, Perturb};
+    /// let (mut x, mut out) = ([1.0, 2.0, 3.0, 4.0], [0.0; 4]);
+    /// let (perturb, levels) = (Perturb::new(Noise::new(7), 2), [Level::new(0.0, 0.64)?]);
+    /// perturb.out_of_place(&levels, &x, &mut out)?;
+    /// perturb.in_place(&levels, &mut x)?;
+    /// assert_eq!(out, x);
+    /// # Ok::<(), gbm_sde::PerturbError>(())
+    /// ```
     ///
     /// # Errors
     /// As there, and when the lengths differ.

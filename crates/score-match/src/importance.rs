@@ -25,6 +25,16 @@ use crate::time::TimeSampling;
 use crate::weight::TimeWeight;
 
 /// A noise level and the factor that its loss is multiplied by.
+///
+/// ```
+/// use score_match::{ImportanceOptions, ImportanceSampling, TimeSampling, TimeWeight, WeightedLevel};
+/// let base = TimeSampling::Uniform { r_min: 0.1, r_max: 1.0 };
+/// // λ = 1 asks for the base law itself, which needs no correction.
+/// let sampling = ImportanceSampling::new(base, &TimeWeight::Likelihood, 0.2, ImportanceOptions::default())?;
+/// let WeightedLevel { v, correction } = sampling.quantile(0.3);
+/// assert!((v - base.quantile(0.3)).abs() < 1e-12 && (correction - 1.0).abs() < 1e-12);
+/// # Ok::<(), score_match::ScoreError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct WeightedLevel {
     /// Log variance.
@@ -34,6 +44,17 @@ pub struct WeightedLevel {
 }
 
 /// How the proposal is made.
+///
+/// ```
+/// use score_match::{ImportanceOptions, ImportanceSampling, TimeSampling, TimeWeight};
+/// let base = TimeSampling::LogUniform { r_min: 0.01, r_max: 4.0 };
+/// let options = ImportanceOptions { defensive: 0.25, ..ImportanceOptions::default() };
+/// let sampling = ImportanceSampling::new(base, &TimeWeight::Paper, 0.2, options)?;
+/// // λ = v² leaves low levels almost to the base law, whose share bounds the correction.
+/// let correction = sampling.quantile(0.01).correction;
+/// assert!(correction > 3.9 && correction <= 4.0);
+/// # Ok::<(), score_match::ScoreError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ImportanceOptions {
     /// Number of cells `M`, at least 1.
@@ -72,7 +93,14 @@ pub struct ImportanceSampling {
 
 impl ImportanceSampling {
     /// Draws with density proportional to `weight` relative to `base`, with `sigma_d` the standard deviation of the clean
-    /// logarithms (which some weights need).
+    /// logarithms (which some weights need), positive.
+    ///
+    /// ```
+    /// use score_match::{ImportanceOptions, ImportanceSampling, ScoreError, TimeSampling, TimeWeight};
+    /// let base = TimeSampling::LogUniform { r_min: 0.01, r_max: 4.0 };
+    /// let refused = ImportanceSampling::new(base, &TimeWeight::Noise, 0.0, ImportanceOptions::default());
+    /// assert_eq!(refused, Err(ScoreError::NotPositive { name: "sigma_d", value: 0.0 }));
+    /// ```
     ///
     /// # Errors
     /// When the base law, the weight or an option is refused, or the weight is not positive and finite somewhere.
@@ -118,6 +146,16 @@ impl ImportanceSampling {
     }
 
     /// The level below which a share `u` in `(0, 1)` of the draws lies, with its correction.
+    ///
+    /// ```
+    /// # use score_match::{ImportanceOptions, ImportanceSampling, TimeSampling, TimeWeight};
+    /// let base = TimeSampling::Uniform { r_min: 0.01, r_max: 1.0 };
+    /// let sampling = ImportanceSampling::new(base, &TimeWeight::Noise, 0.2, ImportanceOptions::default())?;
+    /// // λ = v draws more of the high levels: the median rises, and low levels count for more.
+    /// let median = sampling.quantile(0.5);
+    /// assert!(median.v > base.quantile(0.5) && sampling.quantile(0.1).correction > median.correction);
+    /// # Ok::<(), score_match::ScoreError>(())
+    /// ```
     pub fn quantile(&self, u: f64) -> WeightedLevel {
         let cells = self.density.len();
         let cell = self.cumulative.partition_point(|&sum| sum <= u).min(cells - 1);
@@ -129,6 +167,18 @@ impl ImportanceSampling {
     }
 
     /// Fills `out` with a stratified batch: the quantiles of `(i + u)/B`, for one uniform `u` in `(0, 1)`.
+    ///
+    /// ```
+    /// # use score_match::{ImportanceOptions, ImportanceSampling, TimeSampling, TimeWeight, WeightedLevel};
+    /// let base = TimeSampling::Uniform { r_min: 0.01, r_max: 1.0 };
+    /// let sampling = ImportanceSampling::new(base, &TimeWeight::Noise, 0.2, ImportanceOptions::default())?;
+    /// let mut batch = vec![WeightedLevel::default(); 4000];
+    /// sampling.stratified(0.5, &mut batch);
+    /// // Corrected, the mean of v is that of the base law, which is the middle of [r_min², r_max²].
+    /// let mean = batch.iter().map(|level| level.correction * level.v).sum::<f64>() / 4000.0;
+    /// assert!((mean - 0.5 * (0.0001 + 1.0)).abs() < 1e-3);
+    /// # Ok::<(), score_match::ScoreError>(())
+    /// ```
     pub fn stratified(&self, u: f64, out: &mut [WeightedLevel]) {
         let size = out.len() as f64;
         for (i, level) in out.iter_mut().enumerate() {

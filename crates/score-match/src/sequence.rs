@@ -25,10 +25,14 @@ const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 /// ```
 /// use score_match::{Sequence, TimeSampling};
 /// let time = TimeSampling::LogUniform { r_min: 0.01, r_max: 1.0 };
-/// let mut levels = [0.0; 4];
-/// for step in 0..3 {
-///     time.stratified(Sequence::GoldenRatio.uniform(step, 0.37), &mut levels);
+/// let (mut run, mut whole) = ([0.0; 16], [0.0; 16]);
+/// for (step, batch) in run.chunks_mut(4).enumerate() {
+///     time.stratified(Sequence::VanDerCorput.uniform(step as u64, 0.1), batch);
 /// }
+/// // Four stratified batches of four, together, are a stratified batch of sixteen.
+/// run.sort_by(f64::total_cmp);
+/// time.stratified(0.4, &mut whole);
+/// assert!(run.iter().zip(whole).all(|(a, b)| (a - b).abs() < 1e-14));
 /// ```
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
@@ -44,6 +48,13 @@ impl Sequence {
     /// Element `step` in `(0, 1)`, rotated by `shift` (of which the fraction counts; a shift that is not finite counts as 0).
     ///
     /// Computed in 64-bit integers, so that a late step is as exact as the first.
+    ///
+    /// ```
+    /// use score_match::Sequence;
+    /// // From step to step the golden ratio's reciprocal, modulo 1, however late the step.
+    /// let step = Sequence::GoldenRatio.uniform(1_000_000_001, 0.2) - Sequence::GoldenRatio.uniform(1_000_000_000, 0.2);
+    /// assert!((step.rem_euclid(1.0) - 2.0 / (1.0 + 5f64.sqrt())).abs() < 1e-9);
+    /// ```
     pub fn uniform(self, step: u64, shift: f64) -> f64 {
         let bits = match self {
             Self::GoldenRatio => step.wrapping_mul(GOLDEN),

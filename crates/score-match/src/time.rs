@@ -13,8 +13,32 @@
 //! authors' law of the integer steps 1 … N − 1.
 //!
 //! A batch is stratified: its levels are the quantiles of `$u_i = (i + u)/B$` for one uniform `$u$`, so that every batch
-//! covers the whole range and the loss has little variance from the levels. From one batch to the next, `$u$` may be random
-//! or follow a low-discrepancy [`crate::sequence`]; [`crate::importance`] draws from another density and corrects for it.
+//! covers the whole range and the loss has little variance from the levels. Three parts choose the levels of a run, each
+//! free of the others:
+//!
+//! | part | what it says |
+//! |---|---|
+//! | [`TimeSampling`], here | the base law `$p(v)$`, which the loss is a mean over |
+//! | [`ImportanceSampling`](crate::importance) | the density `$q(v)$` that is drawn from instead, and the correction `$p/q$` of each level |
+//! | [`Sequence`](crate::sequence) | the uniform `$u$` of each step, so that the batches of successive steps interleave |
+//!
+//! Without the second, levels are drawn from the base law; without the third, `$u$` is random. The table of a configuration
+//! file names the first alone, the others are chosen in code. All three at once:
+//!
+//! ```
+//! use score_match::{ImportanceOptions, ImportanceSampling, Sequence, TimeSampling, TimeWeight, WeightedLevel};
+//! let base = TimeSampling::Uniform { r_min: 0.01, r_max: 1.0 };
+//! let sampling = ImportanceSampling::new(base, &TimeWeight::Noise, 0.2, ImportanceOptions::default())?;
+//! let (steps, mut batch, mut mean) = (64, [WeightedLevel::default(); 16], 0.0);
+//! for step in 0..steps {
+//!     sampling.stratified(Sequence::GoldenRatio.uniform(step, 0.37), &mut batch);
+//!     // In training: the loss at each level v, times its correction. Here the loss is v itself …
+//!     mean += batch.iter().map(|level| level.correction * level.v).sum::<f64>() / (16.0 * steps as f64);
+//! }
+//! // … and its mean over the base law the middle of [r_min², r_max²].
+//! assert!((mean - 0.5 * (0.0001 + 1.0)).abs() < 1e-3);
+//! # Ok::<(), score_match::ScoreError>(())
+//! ```
 #![cfg_attr(doc, doc = include_str!("../../../docs/math.html"))]
 
 use gbm_sde::lognormal::normal_quantile;
@@ -73,6 +97,12 @@ pub enum TimeSampling {
 impl TimeSampling {
     /// Checks the parameters; [`TimeSampling::quantile`] of unchecked ones may be NaN.
     ///
+    /// ```
+    /// use score_match::{ScoreError, TimeSampling};
+    /// let refused = TimeSampling::Uniform { r_min: 0.0, r_max: 1.0 }.check();
+    /// assert_eq!(refused, Err(ScoreError::NotPositive { name: "r_min", value: 0.0 }));
+    /// ```
+    ///
     /// # Errors
     /// Names the parameter that is not finite, not positive or in the wrong order.
     pub fn check(&self) -> Result<(), ScoreError> {
@@ -100,6 +130,12 @@ impl TimeSampling {
     }
 
     /// The log variance `v` below which a share `u` of all training levels lies; `u` in `(0, 1)`.
+    ///
+    /// ```
+    /// // Half of the levels are below the median, where ln r is its mean: v = e^{2 · mean}.
+    /// let time = score_match::TimeSampling::LogNormal { mean: -1.2, sd: 1.2, r_min: 0.002, r_max: 80.0 };
+    /// assert!((time.quantile(0.5) - f64::exp(-2.4)).abs() < 1e-15);
+    /// ```
     pub fn quantile(&self, u: f64) -> f64 {
         match *self {
             Self::LogNormal { mean, sd, r_min, r_max } => {
@@ -118,6 +154,14 @@ impl TimeSampling {
     }
 
     /// Fills `out` with the levels of a stratified batch: the quantiles of `(i + u)/B`, for one uniform `u` in `(0, 1)`.
+    ///
+    /// ```
+    /// let time = score_match::TimeSampling::Uniform { r_min: 0.5, r_max: 1.5 };
+    /// let mut levels = [0.0; 4];
+    /// time.stratified(0.5, &mut levels);
+    /// // the middles of four equal parts of [r_min², r_max²] = [0.25, 2.25]
+    /// assert_eq!(levels, [0.5, 1.0, 1.5, 2.0]);
+    /// ```
     pub fn stratified(&self, u: f64, out: &mut [f64]) {
         let size = out.len() as f64;
         for (i, v) in out.iter_mut().enumerate() {

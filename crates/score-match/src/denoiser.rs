@@ -12,6 +12,15 @@ use gbm_sde::{Gamma, LogNormalMixture};
 use ndarray::Array2;
 
 /// Why a denoiser gave no answer.
+///
+/// ```
+/// use gbm_sde::LogNormalMixture;
+/// use score_match::{DenoiseError, Denoiser};
+/// let truth = LogNormalMixture::new(vec![1.0], vec![vec![0.0]], vec![vec![0.2]])?;
+/// let refused = truth.denoise(&ndarray::array![[0.3, 0.7]], 0.5);
+/// assert_eq!(refused, Err(DenoiseError::Shape { expected: vec![1, 1], found: vec![1, 2] }));
+/// # Ok::<(), gbm_sde::analytic::MixtureError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum DenoiseError {
     /// The state does not have the shape the denoiser works on, or its answer not that of the state.
@@ -36,6 +45,18 @@ pub enum DenoiseError {
 }
 
 /// A log denoiser for states of type `S` (a batch: rows of an array, or images of a tensor).
+///
+/// ```
+/// use gbm_sde::LogNormalMixture;
+/// use ndarray::array;
+/// use score_match::Denoiser;
+/// let truth = LogNormalMixture::new(vec![1.0], vec![vec![0.4]], vec![vec![0.2]])?;
+/// // For one log-normal the mean of prior and state, weighted with the other's variance.
+/// let d = truth.denoise(&array![[1.0], [-3.0]], 0.3)?;
+/// assert!((d[[0, 0]] - (0.3 * 0.4 + 0.2 * 1.0) / 0.5).abs() < 1e-14);
+/// assert!((d[[1, 0]] - (0.3 * 0.4 + 0.2 * -3.0) / 0.5).abs() < 1e-14);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Denoiser<S> {
     /// `D(ȳ, v)` for a batch of centred log states at one log variance `v > 0`; same shape as `y_bar`.
     ///

@@ -3,6 +3,12 @@
 use crate::denoiser::DenoiseError;
 
 /// A refused parameter, data set or shape.
+///
+/// ```
+/// use score_match::{ScoreError, TimeSampling};
+/// let refused = TimeSampling::LogUniform { r_min: 2.0, r_max: 1.0 }.check();
+/// assert_eq!(refused.map_err(|error| error.to_string()), Err("r_min = 2 must be below r_max = 1".to_string()));
+/// ```
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ScoreError {
     /// A parameter that must be finite is not.

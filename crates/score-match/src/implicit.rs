@@ -37,6 +37,25 @@ const STEP: f64 = 1e-3;
 
 /// A model of the Hyvärinen score, as a function of the logarithm `y` (rows are samples): any closure, or a type that knows
 /// its own derivatives.
+///
+/// ```
+/// use ndarray::{Array2, array};
+/// use score_match::{ScoreError, ScoreModel, Trace, implicit::implicit};
+/// /// The score of a log-normal: h = −1 − y/σ².
+/// struct LogNormal { variance: f64 }
+/// impl ScoreModel for LogNormal {
+///     fn score(&self, y: &Array2<f64>) -> Result<Array2<f64>, ScoreError> {
+///         Ok(-y / self.variance - 1.0)
+///     }
+///     fn directional(&self, _: &Array2<f64>, u: &Array2<f64>) -> Result<Array2<f64>, ScoreError> {
+///         Ok(-u / self.variance)
+///     }
+/// }
+/// // At y = 0: ½ − 1 − 1/σ².
+/// let loss = implicit(&LogNormal { variance: 0.5 }, &array![[0.0]], Trace::Exact)?;
+/// assert_eq!(loss, 0.5 - 1.0 - 2.0);
+/// # Ok::<(), score_match::ScoreError>(())
+/// ```
 pub trait ScoreModel {
     /// `h(y)`, of the shape of `y`.
     ///
@@ -46,6 +65,16 @@ pub trait ScoreModel {
 
     /// `(∂h/∂y) u` for each row, with directions `u` of the shape of `y`. By default the central difference quotient of
     /// fourth order, at the price of four calls.
+    ///
+    /// ```
+    /// use ndarray::{Array2, array};
+    /// use score_match::ScoreModel;
+    /// let model = |y: &Array2<f64>| y.mapv(f64::sin);
+    /// let (y, u) = (array![[0.3, -0.5]], array![[1.0, 2.0]]);
+    /// let slope = model.directional(&y, &u)?;
+    /// assert!((slope[[0, 0]] - f64::cos(0.3)).abs() < 1e-10 && (slope[[0, 1]] - 2.0 * f64::cos(0.5)).abs() < 1e-10);
+    /// # Ok::<(), score_match::ScoreError>(())
+    /// ```
     ///
     /// # Errors
     /// When the model fails, or its answer or `u` has another shape than `y`.
@@ -63,6 +92,17 @@ impl<F: Fn(&Array2<f64>) -> Array2<f64>> ScoreModel for F {
 }
 
 /// A denoiser at one log variance `v > 0`, as a model of the Hyvärinen score: `h = (D − ȳ)/v − 1`.
+///
+/// ```
+/// use gbm_sde::LogNormalMixture;
+/// use ndarray::array;
+/// use score_match::{ScoreAt, ScoreModel};
+/// // One log-normal: noised, ln x is normal with variance 0.2 + v.
+/// let truth = LogNormalMixture::new(vec![1.0], vec![vec![0.0]], vec![vec![0.2]])?;
+/// let h = ScoreAt { denoiser: &truth, v: 0.3 }.score(&array![[0.7]])?;
+/// assert!((h[[0, 0]] - (-1.0 - 0.7 / 0.5)).abs() < 1e-14);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct ScoreAt<'a, D> {
     /// The denoiser.
@@ -81,6 +121,17 @@ impl<D: Denoiser<Array2<f64>>> ScoreModel for ScoreAt<'_, D> {
 }
 
 /// How the trace of `∂h/∂y` is found.
+///
+/// ```
+/// use ndarray::{Array2, array};
+/// use score_match::{Probes, Trace, implicit::implicit};
+/// // One probe of random signs is exact where coordinates do not mix: u_i² = 1.
+/// let model = |y: &Array2<f64>| y.mapv(f64::sin);
+/// let y = array![[0.3, -0.5], [1.1, 0.2]];
+/// let (exact, random) = (implicit(&model, &y, Trace::Exact)?, implicit(&model, &y, Trace::Hutchinson(Probes::new(7)))?);
+/// assert!((exact - random).abs() < 1e-10);
+/// # Ok::<(), score_match::ScoreError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Trace {
     /// `d` directional derivatives.
@@ -91,6 +142,14 @@ pub enum Trace {
 }
 
 /// M-ISM of each row (n) from the scores `h` and the derivatives `slopes = ∂h_i/∂y_i = x_i ∂h_i/∂x_i` (both n × d).
+///
+/// ```
+/// use ndarray::array;
+/// // h = 2 − 3x in each of two coordinates, so x ∂h/∂x = −3x; at x = (0.5, 1).
+/// let rows = score_match::implicit::rows_from_slopes(array![[0.5, -1.0]].view(), array![[-1.5, -3.0]].view())?;
+/// assert_eq!(rows[0], (0.125 + 0.5 - 1.5) + (0.5 - 1.0 - 3.0));
+/// # Ok::<(), score_match::ScoreError>(())
+/// ```
 ///
 /// # Errors
 /// When the shapes differ.
@@ -105,6 +164,15 @@ pub fn rows_from_slopes(h: ArrayView2<'_, f64>, slopes: ArrayView2<'_, f64>) -> 
 }
 
 /// M-ISM of each row (n) of a model at the logarithms `y` (n × d).
+///
+/// ```
+/// use ndarray::{Array2, array};
+/// use score_match::{Trace, implicit::implicit_rows};
+/// // h = −y has the trace −d.
+/// let rows = implicit_rows(&|y: &Array2<f64>| -y, &array![[0.3, -0.5], [0.0, 0.0]], Trace::Exact)?;
+/// assert!((rows[0] - (0.5 * 0.34 + 0.2 - 2.0)).abs() < 1e-11 && (rows[1] + 2.0).abs() < 1e-11);
+/// # Ok::<(), score_match::ScoreError>(())
+/// ```
 ///
 /// # Errors
 /// When the model fails, its answer has another shape, or there is no probe.
@@ -127,7 +195,7 @@ pub fn implicit_rows<M: ScoreModel>(model: &M, y: &Array2<f64>, trace: Trace) ->
     rows_from_slopes(h.view(), slopes.view())
 }
 
-/// M-ISM of a model: the mean of [`implicit_rows`].
+/// M-ISM of a model at the logarithms `y` (n × d): the mean of [`implicit_rows`].
 ///
 /// ```
 /// use ndarray::{Array2, array};
@@ -148,6 +216,17 @@ pub fn implicit<M: ScoreModel>(model: &M, y: &Array2<f64>, trace: Trace) -> Resu
 
 /// Sliced M-ISM of each row (n) of a model at the logarithms `y` (n × d), averaged over the row's probes.
 ///
+/// ```
+/// use ndarray::{Array2, array};
+/// use score_match::{Probes, Trace, implicit};
+/// // In one dimension a random sign squares to 1, and each row's sliced loss is its implicit loss.
+/// let (model, y) = (|y: &Array2<f64>| y.mapv(f64::sin), array![[0.3], [-0.5]]);
+/// let sliced = implicit::sliced_rows(&model, &y, Probes::new(7))?;
+/// let implicit = implicit::implicit_rows(&model, &y, Trace::Exact)?;
+/// assert!((sliced - implicit).iter().all(|difference| difference.abs() < 1e-10));
+/// # Ok::<(), score_match::ScoreError>(())
+/// ```
+///
 /// # Errors
 /// When the model fails, its answer has another shape, or there is no probe.
 pub fn sliced_rows<M: ScoreModel>(model: &M, y: &Array2<f64>, probes: Probes) -> Result<Array1<f64>, ScoreError> {
@@ -165,7 +244,18 @@ pub fn sliced_rows<M: ScoreModel>(model: &M, y: &Array2<f64>, probes: Probes) ->
     Ok(out)
 }
 
-/// Sliced M-ISM of a model: the mean of [`sliced_rows`].
+/// Sliced M-ISM of a model at the logarithms `y` (n × d): the mean of [`sliced_rows`].
+///
+/// ```
+/// use ndarray::{Array2, array};
+/// use score_match::{Probes, implicit::sliced};
+/// // The score −1 has uᵀh = −Σu and no slope: −½ (Σu)².
+/// let probes = Probes::new(7);
+/// let total = probes.rows(0, 1, 3).sum();
+/// let loss = sliced(&|y: &Array2<f64>| Array2::from_elem(y.raw_dim(), -1.0), &array![[0.3, -0.5, 1.0]], probes)?;
+/// assert!((loss + 0.5 * total * total).abs() < 1e-12);
+/// # Ok::<(), score_match::ScoreError>(())
+/// ```
 ///
 /// # Errors
 /// Those of [`sliced_rows`], and when there is no row.

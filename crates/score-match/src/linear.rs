@@ -24,6 +24,18 @@ use crate::error::{ScoreError, same_shape};
 const BLOCK_ROWS: usize = 1024;
 
 /// The linear minimum-mean-square-error denoiser of `d`-dimensional log data.
+///
+/// ```
+/// use ndarray::array;
+/// use score_match::{Denoiser, LinearDenoiser};
+/// let wiener = LinearDenoiser::from_moments(vec![0.5, 0.0], array![[2.0, 0.0], [0.0, 0.1]].view())?;
+/// assert_eq!((wiener.dim(), wiener.mean()), (2, &[0.5, 0.0][..]));
+/// assert!(wiener.eigenvalues().iter().zip([2.0, 0.1]).all(|(a, b)| (a - b).abs() < 1e-14));
+/// // Each axis shrinks towards the mean by λ/(λ + v).
+/// let d = wiener.denoise(&array![[1.5, 1.0]], 0.5)?;
+/// assert!((d[[0, 0]] - (0.5 + 2.0 / 2.5)).abs() < 1e-14 && (d[[0, 1]] - 0.1 / 0.6).abs() < 1e-14);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct LinearDenoiser {
     mean: Vec<f64>,
@@ -37,6 +49,15 @@ impl LinearDenoiser {
     /// Fits mean and covariance (divisor `n`) to the rows of an n × d array of clean logarithms `ln x_0`.
     ///
     /// Accumulates in double precision by matrix products over blocks of rows; 60,000 × 784 takes seconds.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// // Two rows differ along one direction only, by twice the distance of each to their mean.
+    /// let wiener = score_match::LinearDenoiser::fit(array![[0.0, 0.0], [6.0, 8.0]].view())?;
+    /// assert_eq!(wiener.mean(), [3.0, 4.0]);
+    /// assert!((wiener.eigenvalues()[0] - 25.0).abs() < 1e-12 && wiener.eigenvalues()[1].abs() < 1e-12);
+    /// # Ok::<(), score_match::ScoreError>(())
+    /// ```
     ///
     /// # Errors
     /// With fewer than two rows, no columns, or a value that is not finite.
@@ -71,6 +92,14 @@ impl LinearDenoiser {
     }
 
     /// The denoiser for a given mean (d) and symmetric covariance (d × d; its lower triangle is read).
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// let wiener = score_match::LinearDenoiser::from_moments(vec![0.0, 0.0], array![[2.0, 1.0], [1.0, 2.0]].view())?;
+    /// // along (1, 1) and (1, −1)
+    /// assert!((wiener.eigenvalues()[0] - 3.0).abs() < 1e-14 && (wiener.eigenvalues()[1] - 1.0).abs() < 1e-14);
+    /// # Ok::<(), score_match::ScoreError>(())
+    /// ```
     ///
     /// # Errors
     /// When the shapes do not fit or the eigenvalues cannot be computed.
@@ -115,12 +144,30 @@ impl LinearDenoiser {
     }
 
     /// The expected squared error `E‖Y_0 − D(Ȳ, v)‖²` at log variance `v ≥ 0`, summed over coordinates: `Σ λ v/(λ + v)`.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// let wiener = score_match::LinearDenoiser::from_moments(vec![0.0, 0.0], array![[2.0, 1.0], [1.0, 2.0]].view())?;
+    /// // In noise alone nothing better than the mean is known: the trace of the covariance is left.
+    /// assert!((wiener.expected_loss(1e15) - 4.0).abs() < 1e-13 && wiener.expected_loss(0.0) == 0.0);
+    /// assert!((wiener.expected_loss(1.0) - (3.0 / 4.0 + 1.0 / 2.0)).abs() < 1e-14);
+    /// # Ok::<(), score_match::ScoreError>(())
+    /// ```
     pub fn expected_loss(&self, v: f64) -> f64 {
         let term = |&lambda: &f64| if v > 0.0 { lambda * v / (lambda + v) } else { 0.0 };
         self.eigenvalues.iter().map(term).sum()
     }
 
     /// The draw of `ln x` from the full-covariance log-normal that belongs to `d` standard normals: `μ + Q √λ z`.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// let wiener = score_match::LinearDenoiser::from_moments(vec![0.5, 1.0], array![[4.0, 0.0], [0.0, 4.0]].view())?;
+    /// let y = wiener.sample(&[0.3, 0.4])?;
+    /// // The same in all directions: twice as far from the mean as z from 0, whichever way the eigenvectors point.
+    /// assert!(((y[0] - 0.5).hypot(y[1] - 1.0) - 2.0 * 0.5).abs() < 1e-14);
+    /// # Ok::<(), score_match::ScoreError>(())
+    /// ```
     ///
     /// # Errors
     /// When `z` does not have `d` values.
@@ -130,6 +177,16 @@ impl LinearDenoiser {
     }
 
     /// `count` draws of `ln x` (count × d) from addressed noise: row `i` is index `first_index + i`, step 0.
+    ///
+    /// ```
+    /// use gbm_sde::{Noise, Stream};
+    /// use ndarray::array;
+    /// let wiener = score_match::LinearDenoiser::from_moments(vec![0.0, 0.0], array![[2.0, 1.0], [1.0, 2.0]].view())?;
+    /// let draw = |first_index, count| wiener.sample_rows(&Noise::new(3), Stream::PRIOR, first_index, count);
+    /// // Draw 12 is draw 12, whatever the batch.
+    /// assert!((draw(10, 4).row(2).to_owned() - draw(12, 1).row(0)).iter().all(|difference| difference.abs() < 1e-14));
+    /// # Ok::<(), score_match::ScoreError>(())
+    /// ```
     pub fn sample_rows(&self, noise: &Noise, stream: Stream, first_index: u64, count: usize) -> Array2<f64> {
         let mut z = vec![0.0; count * self.dim()];
         noise.rows_normal_f64(stream, first_index, 0, &mut z, self.dim());

@@ -47,23 +47,53 @@ use crate::error::{ScoreError, same_shape};
 use crate::term;
 use crate::weight::TimeWeight;
 
-/// The denoising target of the Hyvärinen score: `x ∂ₓ ln p(x | x_0) = −1 − ε/√v`.
+/// The denoising target of the Hyvärinen score, `x ∂ₓ ln p(x | x_0) = −1 − ε/√v`, from the standard normal `eps` that made
+/// the state and its log variance `v > 0`.
+///
+/// ```
+/// // The slope of the log-normal's log density, x ∂ₓ [−ln x − (ln x − y_0)²/2v], at ln x = y_0 + √v ε.
+/// let (y0, eps, v) = (0.3, 0.7, 0.25);
+/// let ln_pdf = |y: f64| -y - (y - y0).powi(2) / (2.0 * v);
+/// let (y, step) = (y0 + 0.5 * eps, 1e-3);
+/// let slope = (ln_pdf(y + step) - ln_pdf(y - step)) / (2.0 * step);
+/// assert!((score_match::loss::hyvarinen_target(eps, v) - slope).abs() < 1e-11);
+/// ```
 pub fn hyvarinen_target(eps: f64, v: f64) -> f64 {
     let Ok(target) = term::denoising_target(&eps, &(1.0 / v.sqrt()));
     target
 }
 
-/// `h − target`, the residual of denoising score matching on the Hyvärinen score.
+/// `h − target`, the residual of denoising score matching on the Hyvärinen score; arguments as in [`hyvarinen_target`].
+///
+/// ```
+/// use score_match::loss::{hyvarinen_residual, hyvarinen_target};
+/// // nothing, for a model that knows the noise
+/// assert_eq!(hyvarinen_residual(hyvarinen_target(0.7, 0.25), 0.7, 0.25), 0.0);
+/// ```
 pub fn hyvarinen_residual(h: f64, eps: f64, v: f64) -> f64 {
     h - hyvarinen_target(eps, v)
 }
 
-/// `(D − y_0)/v`: the same residual, from the log denoiser and the clean logarithm.
+/// `(D − y_0)/v`: the same residual, from the log denoiser and the clean logarithm, at log variance `v > 0`.
+///
+/// ```
+/// use score_match::loss::{denoiser_residual, hyvarinen_residual};
+/// let (y0, eps, v, denoised) = (0.3, 0.7, 0.25, -0.2);
+/// let h = (denoised - (y0 + 0.5 * eps)) / v - 1.0;
+/// assert!((denoiser_residual(denoised, y0, v) - hyvarinen_residual(h, eps, v)).abs() < 1e-14);
+/// ```
 pub fn denoiser_residual(denoised: f64, y0: f64, v: f64) -> f64 {
     (denoised - y0) / v
 }
 
 /// M-ESM of each row: `½ ‖h − h_true‖²` (n) of two n × d arrays of Hyvärinen scores.
+///
+/// ```
+/// use ndarray::array;
+/// let (h, truth) = (array![[1.0, -2.0], [0.5, 0.0]], array![[4.0, 2.0], [0.5, 0.0]]);
+/// assert_eq!(score_match::loss::explicit_rows(h.view(), truth.view())?, array![0.5 * (9.0 + 16.0), 0.0]);
+/// # Ok::<(), score_match::ScoreError>(())
+/// ```
 ///
 /// # Errors
 /// When the shapes differ.
@@ -95,6 +125,16 @@ pub fn explicit(h: ArrayView2<'_, f64>, truth: ArrayView2<'_, f64>) -> Result<f6
 /// M-DSM of each row: `½ ‖h − target‖²` (n) of an n × d array of Hyvärinen scores, with the noise `eps` (n × d) that made
 /// the states and the log variance `v` of each row (n, positive).
 ///
+/// ```
+/// use ndarray::array;
+/// use score_match::loss::denoising_rows;
+/// let (eps, v) = (array![[0.7, -0.2], [1.0, 2.0]], array![1.0, 4.0]);
+/// // h = −1 is the score of a flat density of ln x: what is left is ½ ‖ε‖²/v.
+/// let rows = denoising_rows(array![[-1.0, -1.0], [-1.0, -1.0]].view(), eps.view(), v.view())?;
+/// assert!((rows[0] - 0.5 * 0.53).abs() < 1e-15 && rows[1] == 0.5 * 5.0 / 4.0);
+/// # Ok::<(), score_match::ScoreError>(())
+/// ```
+///
 /// # Errors
 /// When the shapes differ.
 pub fn denoising_rows(
@@ -113,7 +153,18 @@ pub fn denoising_rows(
     }))
 }
 
-/// M-DSM: `½ E ‖h − target‖²`, the mean of [`denoising_rows`].
+/// M-DSM: `½ E ‖h − target‖²`, the mean of [`denoising_rows`], with its arguments.
+///
+/// ```
+/// use ndarray::array;
+/// use score_match::loss::{denoising, hyvarinen_target};
+/// let (eps, v) = (array![[0.7, -0.2], [1.0, 2.0]], array![0.09, 0.09]);
+/// let target = eps.mapv(|eps| hyvarinen_target(eps, 0.09));
+/// // A score that is wrong by 0.1 everywhere costs ½ d 0.1².
+/// let loss = denoising((target + 0.1).view(), eps.view(), v.view())?;
+/// assert!((loss - 0.5 * 2.0 * 0.01).abs() < 1e-14);
+/// # Ok::<(), score_match::ScoreError>(())
+/// ```
 ///
 /// # Errors
 /// When the shapes differ or there is no row.
@@ -123,6 +174,16 @@ pub fn denoising(h: ArrayView2<'_, f64>, eps: ArrayView2<'_, f64>, v: ArrayView1
 
 /// Weighted M-DSM on the denoiser: `½ E λ(v)/v² ‖D − y_0‖²` over the rows of two n × d arrays, with the log variance `v` of
 /// each row (n, positive) and the standard deviation `sigma_d` of the clean logarithms.
+///
+/// ```
+/// use ndarray::array;
+/// use score_match::{TimeWeight, loss::denoising_weighted};
+/// let (denoised, y0, v) = (array![[1.0], [2.0]], array![[0.0], [4.0]], array![0.25, 0.5]);
+/// // λ = 1 weights the squared errors with 1/v².
+/// let loss = denoising_weighted(denoised.view(), y0.view(), v.view(), &TimeWeight::Likelihood, 0.2)?;
+/// assert_eq!(loss, 0.5 * (1.0 * 16.0 + 4.0 * 4.0) / 2.0);
+/// # Ok::<(), score_match::ScoreError>(())
+/// ```
 ///
 /// # Errors
 /// When the shapes differ or there is no row.

@@ -36,7 +36,8 @@ use faer::{Mat, Side};
 
 use crate::error::ScoreError;
 
-/// Hyvärinen's integrand `2xψ + x²ψ' + ½x²ψ²` at `x ≥ 0`, with the Stein score `psi` and its derivative `psi_slope` there.
+/// Hyvärinen's integrand `2xψ + x²ψ' + ½x²ψ²` at `x ≥ 0`, with the Stein score `psi` there (per unit of `x`) and its
+/// derivative `psi_slope` (per unit squared). A pure number.
 ///
 /// ```
 /// // The exponential law of rate 3: ψ = −3.
@@ -47,6 +48,14 @@ pub fn integrand(x: f64, psi: f64, psi_slope: f64) -> f64 {
 }
 
 /// A Hyvärinen score at one `x` that is linear in `P` parameters: `h = Σ θ_k φ_k + φ_0`.
+///
+/// ```
+/// use score_match::{nonnegative::{LinearScore, integrand}, term};
+/// // An exponential law, h = −βx, at x = 0.5 with β = 3.
+/// let at = LinearScore { features: [-0.5], slopes: [-0.5], offset: 0.0 };
+/// let Ok(loss) = term::implicit(&(3.0 * at.features[0] + at.offset), &(3.0 * at.slopes[0]));
+/// assert_eq!(loss, integrand(0.5, -3.0, 0.0));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LinearScore<const P: usize> {
     /// `φ_k(x)`.
@@ -58,6 +67,15 @@ pub struct LinearScore<const P: usize> {
 }
 
 /// Estimated parameters and the covariance of the estimate.
+///
+/// ```
+/// use score_match::nonnegative::exponential_rate;
+/// let (seconds, minutes) = (exponential_rate(&[30.0, 60.0, 90.0])?, exponential_rate(&[0.5, 1.0, 1.5])?);
+/// // A rate is per unit of x, its variance per unit squared.
+/// assert!((minutes.parameters[0] / seconds.parameters[0] - 60.0).abs() < 1e-10);
+/// assert!((minutes.covariance[0][0] / seconds.covariance[0][0] - 3600.0).abs() < 1e-7);
+/// # Ok::<(), score_match::ScoreError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate<const P: usize> {
     /// The parameters.
@@ -67,7 +85,16 @@ pub struct Estimate<const P: usize> {
 }
 
 impl<const P: usize> Estimate<P> {
-    /// Square roots of the diagonal of the covariance.
+    /// Square roots of the diagonal of the covariance, each in the unit of its parameter.
+    ///
+    /// ```
+    /// use score_match::nonnegative::exponential_rate;
+    /// let data = [0.5, 1.0, 1.5];
+    /// // Four times the data, half the error.
+    /// let (one, four) = (exponential_rate(&data)?, exponential_rate(&data.repeat(4))?);
+    /// assert!((one.standard_errors()[0] / four.standard_errors()[0] - 2.0).abs() < 1e-12);
+    /// # Ok::<(), score_match::ScoreError>(())
+    /// ```
     pub fn standard_errors(&self) -> [f64; P] {
         std::array::from_fn(|k| self.covariance[k][k].sqrt())
     }
@@ -126,7 +153,7 @@ pub fn fit<const P: usize>(data: &[f64], model: impl Fn(f64) -> LinearScore<P>) 
     if finite { Ok(Estimate { parameters, covariance }) } else { Err(singular()) }
 }
 
-/// Rate of an exponential law, `[β]`: `2 m₁/m₂`.
+/// Rate of an exponential law, `[β]`, per unit of `x`: `2 m₁/m₂`.
 ///
 /// ```
 /// let estimate = score_match::nonnegative::exponential_rate(&[0.5, 1.0, 1.5])?;
@@ -140,7 +167,7 @@ pub fn exponential_rate(data: &[f64]) -> Result<Estimate<1>, ScoreError> {
     fit(data, |x| LinearScore { features: [-x], slopes: [-x], offset: 0.0 })
 }
 
-/// Shape and rate of a gamma law, `[k, β]`: `k = β m₁`, `β = m₁/(m₂ − m₁²)`.
+/// Shape and rate (per unit of `x`) of a gamma law, `[k, β]`: `k = β m₁`, `β = m₁/(m₂ − m₁²)`.
 ///
 /// ```
 /// let [shape, rate] = score_match::nonnegative::gamma(&[1.0, 2.0, 3.0])?.parameters;
@@ -156,11 +183,26 @@ pub fn gamma(data: &[f64]) -> Result<Estimate<2>, ScoreError> {
 }
 
 /// Asymptotic variance of [`exponential_rate`], times the sample size, when the data are exponential of this rate: `2β²`.
+///
+/// ```
+/// // Twice the Cramér–Rao bound β², which maximum likelihood attains.
+/// assert_eq!(score_match::nonnegative::exponential_variance(3.0), 2.0 * 9.0);
+/// ```
 pub fn exponential_variance(rate: f64) -> f64 {
     2.0 * rate * rate
 }
 
-/// Asymptotic covariance of [`gamma`], times the sample size, when the data are gamma of this shape and rate.
+/// Asymptotic covariance of [`gamma`], times the sample size, when the data are gamma of this shape and rate; rows and
+/// columns in the order `k, β`.
+///
+/// ```
+/// let (k, beta) = (2.5, 1.6);
+/// let c = score_match::nonnegative::gamma_covariance(k, beta);
+/// // The fitted mean k/β is the sample mean, of variance k/β²: here by the delta method.
+/// let (by_k, by_beta) = (1.0 / beta, -k / (beta * beta));
+/// let variance = by_k * by_k * c[0][0] + 2.0 * by_k * by_beta * c[0][1] + by_beta * by_beta * c[1][1];
+/// assert!((variance - k / (beta * beta)).abs() < 1e-13);
+/// ```
 pub fn gamma_covariance(shape: f64, rate: f64) -> [[f64; 2]; 2] {
     let mixed = 2.0 * rate * (shape + 1.0);
     [[2.0 * shape * (shape + 1.0), mixed], [mixed, rate * rate * (2.0 * shape + 3.0) / shape]]

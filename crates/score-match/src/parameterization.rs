@@ -31,7 +31,18 @@ use serde::{Deserialize, Serialize};
 use crate::error::{ScoreError, finite, positive};
 use crate::precondition::DataMoments;
 
-/// What a network's output means.
+/// What a network's output means; in TOML, a name such as `"log-score"`.
+///
+/// ```
+/// use score_match::{DataMoments, Level, Parameterization};
+/// let level = Level { v: 0.25, m: 0.3, moments: DataMoments { log_mean: 0.1, log_sd: 0.5 } };
+/// for from in Parameterization::ALL {
+///     for to in Parameterization::ALL {
+///         let there = from.convert(to, 0.7, -0.4, &level);
+///         assert!((to.convert(from, there, -0.4, &level) - 0.7).abs() < 1e-12);
+///     }
+/// }
+/// ```
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 pub enum Parameterization {
@@ -50,6 +61,16 @@ pub enum Parameterization {
 }
 
 /// The level at which values are converted.
+///
+/// ```
+/// use score_match::{DataMoments, Level, Parameterization};
+/// let moments = DataMoments { log_mean: 0.0, log_sd: 1.0 };
+/// let level = |m: f64| Level { v: 0.25, m, moments };
+/// let stein = |m: f64| Parameterization::Hyvarinen.convert(Parameterization::Stein, 3.0, 0.0, &level(m));
+/// // s = h/x is per unit of x, and a drift of ln 2 doubles x.
+/// assert_eq!(stein(0.0), 3.0);
+/// assert!((stein(2f64.ln()) - 1.5).abs() < 1e-15);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Level {
     /// Log variance, positive.
@@ -62,6 +83,12 @@ pub struct Level {
 
 impl Level {
     /// Checks the values once; conversions at an unchecked level may give NaN.
+    ///
+    /// ```
+    /// use score_match::{DataMoments, Level, ScoreError};
+    /// let level = Level { v: 0.0, m: 0.3, moments: DataMoments { log_mean: 0.0, log_sd: 1.0 } };
+    /// assert_eq!(level.check(), Err(ScoreError::NotPositive { name: "v", value: 0.0 }));
+    /// ```
     ///
     /// # Errors
     /// When `v` or `log_sd` is not positive and finite, or `m` or `log_mean` not finite.
@@ -82,6 +109,15 @@ struct Affine {
 
 impl Parameterization {
     /// All of them.
+    ///
+    /// ```
+    /// use score_match::{DataMoments, Level, Parameterization};
+    /// let level = Level { v: 0.25, m: 0.0, moments: DataMoments { log_mean: 0.2, log_sd: 1.0 } };
+    /// // Where state and denoiser are at the mean, log-space score, noise and velocity vanish.
+    /// let at_mean = Parameterization::ALL.map(|p| p.from_denoiser(0.2, 0.2, &level));
+    /// let expected = [-1.0, -f64::exp(-0.2), 0.0, 0.0, 0.2, 0.0];
+    /// assert!(at_mean.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-15));
+    /// ```
     pub const ALL: [Self; 6] =
         [Self::Hyvarinen, Self::Stein, Self::LogScore, Self::Noise, Self::Denoiser, Self::Velocity];
 
@@ -105,7 +141,8 @@ impl Parameterization {
         }
     }
 
-    /// What `value`, given in this parameterization at the centred log state `y_bar`, is in the parameterization `to`.
+    /// What `value`, given in this parameterization at the centred log state `y_bar`, is in the parameterization `to`. The
+    /// Stein score is per unit of `x`; all others are pure numbers.
     ///
     /// ```
     /// use score_match::{DataMoments, Level, Parameterization};
@@ -138,6 +175,13 @@ impl Parameterization {
 
     /// The value that stands for the log denoiser `denoised` at `y_bar`: the inverse of
     /// [`Parameterization::to_denoiser`].
+    ///
+    /// ```
+    /// use score_match::{DataMoments, Level, Parameterization};
+    /// let level = Level { v: 0.25, m: 0.0, moments: DataMoments { log_mean: 0.0, log_sd: 1.0 } };
+    /// // g = (D − ȳ)/v
+    /// assert_eq!(Parameterization::LogScore.from_denoiser(2.0, 3.0, &level), (2.0 - 3.0) / 0.25);
+    /// ```
     pub fn from_denoiser(self, denoised: f64, y_bar: f64, level: &Level) -> f64 {
         Self::Denoiser.convert(self, denoised, y_bar, level)
     }

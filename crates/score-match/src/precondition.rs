@@ -18,6 +18,14 @@ use serde::{Deserialize, Serialize};
 use crate::error::{ScoreError, finite, positive};
 
 /// Mean and standard deviation of `ln x_0`, over all pixels of a data set.
+///
+/// ```
+/// use score_match::DataMoments;
+/// let moments: DataMoments = toml::from_str("log_mean = 0.1\nlog_sd = 0.5")?;
+/// assert_eq!(moments, DataMoments { log_mean: 0.1, log_sd: 0.5 });
+/// assert!(toml::from_str::<DataMoments>("log_mean = 0.1\nlog_sd = 0.5\nmean = 0.1").is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct DataMoments {
@@ -28,6 +36,16 @@ pub struct DataMoments {
 }
 
 /// The scales at one noise level; see the module documentation.
+///
+/// ```
+/// use score_match::{Coefficients, DataMoments, Precondition};
+/// let Coefficients { c_skip, c_out, c_in, c_noise } =
+///     Precondition::new(DataMoments { log_mean: 0.1, log_sd: 0.5 })?.at(0.3);
+/// // The input has unit variance, the output the variance that the skip leaves: v c_skip.
+/// assert!((c_in * c_in * (0.3 + 0.25) - 1.0).abs() < 1e-15 && (c_out * c_out - 0.3 * c_skip).abs() < 1e-15);
+/// assert!((c_noise.exp().powi(2) - 0.3).abs() < 1e-15);
+/// # Ok::<(), score_match::ScoreError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Coefficients {
     /// Factor of the centred state in the denoiser.
@@ -56,6 +74,12 @@ pub struct Precondition {
 impl Precondition {
     /// Checks the moments once.
     ///
+    /// ```
+    /// use score_match::{DataMoments, Precondition, ScoreError};
+    /// let refused = Precondition::new(DataMoments { log_mean: 0.1, log_sd: 0.0 });
+    /// assert_eq!(refused, Err(ScoreError::NotPositive { name: "log_sd", value: 0.0 }));
+    /// ```
+    ///
     /// # Errors
     /// When the mean is not finite or the standard deviation not positive and finite.
     pub fn new(moments: DataMoments) -> Result<Self, ScoreError> {
@@ -70,6 +94,15 @@ impl Precondition {
     }
 
     /// The scales at log variance `v > 0`.
+    ///
+    /// ```
+    /// let scales = score_match::Precondition::new(score_match::DataMoments { log_mean: 0.1, log_sd: 0.5 })?;
+    /// let (clean, noise) = (scales.at(1e-12), scales.at(1e12));
+    /// // Without noise the state is the answer; in noise alone the network gives it, at the scale of the data.
+    /// assert!((clean.c_skip - 1.0).abs() < 1e-11 && clean.c_out < 1e-5);
+    /// assert!(noise.c_skip < 1e-11 && (noise.c_out - 0.5).abs() < 1e-11);
+    /// # Ok::<(), score_match::ScoreError>(())
+    /// ```
     pub fn at(&self, v: f64) -> Coefficients {
         let data = self.moments.log_sd.powi(2);
         let total = v + data;
@@ -81,7 +114,15 @@ impl Precondition {
         }
     }
 
-    /// The raw network's target at `v`: the `F` for which `D` equals the clean `y0`, given the state `y_bar`.
+    /// The raw network's target at log variance `v > 0`: the `F` for which `D` equals the clean `y0`, given the state `y_bar`.
+    ///
+    /// ```
+    /// let scales = score_match::Precondition::new(score_match::DataMoments { log_mean: 0.1, log_sd: 0.5 })?;
+    /// let (y0, y_bar, v) = (0.4, -0.6, 0.3);
+    /// let (c, f) = (scales.at(v), scales.target(y0, y_bar, v));
+    /// assert!((0.1 + c.c_skip * (y_bar - 0.1) + c.c_out * f - y0).abs() < 1e-15);
+    /// # Ok::<(), score_match::ScoreError>(())
+    /// ```
     pub fn target(&self, y0: f64, y_bar: f64, v: f64) -> f64 {
         let c = self.at(v);
         let mean = self.moments.log_mean;

@@ -13,9 +13,24 @@ use gbm_sde::{Noise, Stream};
 use ndarray::Array2;
 
 /// The stream that probes come from unless another is named.
+///
+/// ```
+/// use gbm_sde::Stream;
+/// use score_match::{Probes, probe::PROBE_STREAM};
+/// // not that of the noise, so a probe does not know the state's
+/// assert!(Probes::new(7).stream == PROBE_STREAM && PROBE_STREAM != Stream::PERTURB);
+/// ```
 pub const PROBE_STREAM: Stream = Stream(0x5052);
 
 /// The law of the coordinates of a probe.
+///
+/// ```
+/// use score_match::{ProbeLaw, Probes};
+/// let norms = |law| (Probes { law, ..Probes::new(7) }.rows(0, 100, 5).powi(2)).sum_axis(ndarray::Axis(1));
+/// // ‖u‖² is d for signs, and d in the mean, with variance 2d, for normals.
+/// assert!(norms(ProbeLaw::Rademacher).iter().all(|&norm| norm == 5.0));
+/// assert!((norms(ProbeLaw::Normal).sum() / 100.0 - 5.0).abs() < 4.0 * f64::sqrt(2.0 * 5.0 / 100.0));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ProbeLaw {
     /// Random signs.
@@ -51,12 +66,25 @@ pub struct Probes {
 
 impl Probes {
     /// One Rademacher probe for each row, from index 0 on.
+    ///
+    /// ```
+    /// use score_match::{ProbeLaw, Probes};
+    /// let probes = Probes::new(7);
+    /// assert_eq!((probes.count, probes.first_index, probes.law), (1, 0, ProbeLaw::default()));
+    /// ```
     pub fn new(seed: u64) -> Self {
         let noise = Noise::new(seed);
         Self { noise, stream: PROBE_STREAM, first_index: 0, count: 1, law: ProbeLaw::Rademacher }
     }
 
     /// Probe number `probe` of each row: rows × d.
+    ///
+    /// ```
+    /// let probes = score_match::Probes::new(7);
+    /// // Each probe and row has directions of its own, and they are there again when asked for again.
+    /// assert_eq!(probes.rows(1, 3, 40), probes.rows(1, 3, 40));
+    /// assert!(probes.rows(1, 3, 40) != probes.rows(0, 3, 40));
+    /// ```
     pub fn rows(&self, probe: u32, rows: usize, d: usize) -> Array2<f64> {
         let mut out = Array2::zeros((rows, d));
         let mut row_values = vec![0.0; d];

@@ -16,6 +16,16 @@
 use std::convert::Infallible;
 
 /// The arithmetic that the formulas need: elementwise, for numbers and, with the feature `torch`, for tensors.
+///
+/// ```
+/// use score_match::term::Elementwise;
+/// // (h − 1)(h + 1) = h² − 1, whatever is multiplied.
+/// fn product<T: Elementwise>(h: &T) -> Result<T, T::Error> {
+///     h.affine(1.0, -1.0)?.times(&h.plus(&h.affine(0.0, 1.0)?)?)
+/// }
+/// let Ok(value) = product(&3.0);
+/// assert_eq!(value, 3.0 * 3.0 - 1.0);
+/// ```
 pub trait Elementwise: Sized {
     /// What can go wrong; nothing, for numbers.
     type Error;
@@ -57,6 +67,11 @@ impl Elementwise for f64 {
 
 /// `½ (h − truth)²`, with the true Hyvärinen score.
 ///
+/// ```
+/// let Ok(term) = score_match::term::explicit(&1.0, &-3.0);
+/// assert_eq!(term, 0.5 * 4.0 * 4.0);
+/// ```
+///
 /// # Errors
 /// Those of the arithmetic.
 pub fn explicit<T: Elementwise>(h: &T, truth: &T) -> Result<T, T::Error> {
@@ -65,6 +80,12 @@ pub fn explicit<T: Elementwise>(h: &T, truth: &T) -> Result<T, T::Error> {
 
 /// The denoising target `x ∂ₓ ln p(x | x_0) = −1 − ε/√v` of the Hyvärinen score, from the noise and `1/√v`.
 ///
+/// ```
+/// // ε = −√v is the mode of p(x | x_0), where its slope is zero.
+/// let Ok(target) = score_match::term::denoising_target(&-0.5, &(1.0 / 0.5));
+/// assert_eq!(target, 0.0);
+/// ```
+///
 /// # Errors
 /// Those of the arithmetic.
 pub fn denoising_target<T: Elementwise>(eps: &T, reciprocal_r: &T) -> Result<T, T::Error> {
@@ -72,6 +93,12 @@ pub fn denoising_target<T: Elementwise>(eps: &T, reciprocal_r: &T) -> Result<T, 
 }
 
 /// `½ (h + 1 + ε/√v)²`, from the noise and `1/√v`.
+///
+/// ```
+/// // h = −1 − 2ε/√v with ε/√v = 3 has the noise twice, one time too many.
+/// let Ok(term) = score_match::term::denoising(&-7.0, &1.5, &2.0);
+/// assert_eq!(term, 0.5 * 3.0 * 3.0);
+/// ```
 ///
 /// # Errors
 /// Those of the arithmetic.
@@ -94,6 +121,13 @@ pub fn implicit<T: Elementwise>(h: &T, slope: &T) -> Result<T, T::Error> {
 }
 
 /// `½ p² + p total + slope`, for a direction `u`: `p = uᵀh`, `total = Σ u_j`, `slope = uᵀ(∂h/∂y)u`.
+///
+/// ```
+/// use score_match::term::{implicit, sliced};
+/// // Along one axis, u = e₁, it is the implicit term of that coordinate.
+/// let (Ok(a), Ok(b)) = (sliced(&0.7, &1.0, &-1.5), implicit(&0.7, &-1.5));
+/// assert_eq!(a, b);
+/// ```
 ///
 /// # Errors
 /// Those of the arithmetic.

@@ -57,6 +57,13 @@ pub enum TimeWeight {
 }
 
 /// `scale · v^v · (v + σ_d²)^total`: see [`TimeWeight::Power`].
+///
+/// ```
+/// use score_match::{PowerWeight, TimeWeight};
+/// let edm = PowerWeight { v: 1.0, total: 1.0, scale: 4.0 };
+/// // with 1/σ_d² for the scale
+/// assert_eq!(TimeWeight::Power(edm).lambda(0.3, 0.5), TimeWeight::Edm.lambda(0.3, 0.5));
+/// ```
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct PowerWeight {
@@ -76,6 +83,14 @@ fn unit() -> f64 {
 
 /// Knots of a weight over the noise level `r = √v`: see [`TimeWeight::Table`]. Beyond the ends the weight stays what it is
 /// there.
+///
+/// ```
+/// use score_match::{TimeWeight, WeightTable};
+/// let table = TimeWeight::Table(WeightTable { r: vec![0.1, 1.0], lambda: vec![0.01, 1.0] });
+/// // Two knots of r² = v, and the line between them in logarithms: the noise weight.
+/// assert!((table.lambda(0.09, 0.5) - 0.09).abs() < 1e-15);
+/// assert_eq!(table.lambda(7.0, 0.5), 1.0);
+/// ```
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct WeightTable {
@@ -124,6 +139,12 @@ impl WeightTable {
 impl TimeWeight {
     /// Checks the parameters of the custom weights; [`TimeWeight::lambda`] of unchecked ones may be NaN.
     ///
+    /// ```
+    /// use score_match::{PowerWeight, ScoreError, TimeWeight};
+    /// let refused = TimeWeight::Power(PowerWeight { v: 1.0, total: 0.0, scale: -2.0 }).check();
+    /// assert_eq!(refused, Err(ScoreError::NotPositive { name: "scale", value: -2.0 }));
+    /// ```
+    ///
     /// # Errors
     /// Names the parameter that is not finite, not positive, in the wrong order or missing.
     pub fn check(&self) -> Result<(), ScoreError> {
@@ -138,7 +159,15 @@ impl TimeWeight {
         }
     }
 
-    /// `λ(v)` for a data set whose logarithm has standard deviation `sigma_d`.
+    /// `λ(v)` at log variance `v > 0`, for a data set whose logarithm has standard deviation `sigma_d > 0`.
+    ///
+    /// ```
+    /// use score_match::{DataMoments, Precondition, TimeWeight};
+    /// let c = Precondition::new(DataMoments { log_mean: 0.0, log_sd: 0.5 })?.at(0.3);
+    /// // On the denoiser's error, λ/v², the default weight is 1/c_out²: each level's network counts alike.
+    /// assert!((TimeWeight::Edm.lambda(0.3, 0.5) / 0.09 - c.c_out.powi(-2)).abs() < 1e-12);
+    /// # Ok::<(), score_match::ScoreError>(())
+    /// ```
     pub fn lambda(&self, v: f64, sigma_d: f64) -> f64 {
         let total = v + sigma_d * sigma_d;
         match self {
@@ -152,6 +181,13 @@ impl TimeWeight {
     }
 
     /// The same weight as a factor of `‖D − y_0‖²`: `λ(v)/v²`.
+    ///
+    /// ```
+    /// use score_match::TimeWeight;
+    /// assert_eq!(TimeWeight::Paper.denoiser_factor(0.25, 0.5), 1.0);
+    /// // At v = σ_d² half of the variance is noise: (v + σ_d²)/(v σ_d²) = 2/σ_d².
+    /// assert_eq!(TimeWeight::Edm.denoiser_factor(0.25, 0.5), 8.0);
+    /// ```
     pub fn denoiser_factor(&self, v: f64, sigma_d: f64) -> f64 {
         self.lambda(v, sigma_d) / (v * v)
     }

@@ -24,6 +24,15 @@ use crate::term;
 
 /// M-ESM of each image: `½ ‖h − h_true‖²` (`[B]`) of two `[B, …]` tensors of Hyvärinen scores.
 ///
+/// ```
+/// use score_match::torch::matching::explicit_rows;
+/// use tch::Tensor;
+/// let (h, truth) = (Tensor::from_slice(&[1.0, -2.0]), Tensor::from_slice(&[4.0, 2.0]));
+/// let rows = explicit_rows(&h.f_reshape([1, 2])?, &truth.f_reshape([1, 2])?)?;
+/// assert_eq!(Vec::<f64>::try_from(rows)?, [0.5 * (9.0 + 16.0)]);
+/// # Ok::<(), tch::TchError>(())
+/// ```
+///
 /// # Errors
 /// When the shapes differ.
 pub fn explicit_rows(h: &Tensor, truth: &Tensor) -> Result<Tensor, TchError> {
@@ -33,6 +42,16 @@ pub fn explicit_rows(h: &Tensor, truth: &Tensor) -> Result<Tensor, TchError> {
 
 /// M-DSM of each image: `½ ‖h + 1 + ε/√v‖²` (`[B]`) of a `[B, …]` tensor of Hyvärinen scores, with the noise `eps` of the
 /// same shape and the log variance of each image.
+///
+/// ```
+/// use score_match::torch::matching::denoising_rows;
+/// use tch::Tensor;
+/// let eps = Tensor::from_slice(&[1.0, 2.0]).f_reshape([1, 2])?;
+/// // h = −1 is the score of a flat density of ln x: what is left is ½ ‖ε‖²/v.
+/// let rows = denoising_rows(&Tensor::from_slice(&[-1.0, -1.0]).f_reshape([1, 2])?, &eps, &[4.0])?;
+/// assert_eq!(Vec::<f64>::try_from(rows)?, [0.5 * 5.0 / 4.0]);
+/// # Ok::<(), tch::TchError>(())
+/// ```
 ///
 /// # Errors
 /// When the shapes differ or `levels` does not have `B` values.
@@ -48,6 +67,16 @@ pub fn denoising_rows(h: &Tensor, eps: &Tensor, levels: &[f64]) -> Result<Tensor
 }
 
 /// M-ISM of each image (`[B]`) of a model of the Hyvärinen score at the logarithms `y` (`[B, …]`).
+///
+/// ```
+/// use score_match::{Trace, torch::matching::implicit_rows};
+/// use tch::Tensor;
+/// // h = −y has the trace −d; at y = (1, −2): ½ · 5 + 1 − 2.
+/// let y = Tensor::from_slice(&[1.0, -2.0]).f_reshape([1, 2])?;
+/// let rows = implicit_rows(|y: &Tensor| y.f_neg(), &y, Trace::Exact)?;
+/// assert_eq!(Vec::<f64>::try_from(rows)?, [0.5 * 5.0 + 1.0 - 2.0]);
+/// # Ok::<(), tch::TchError>(())
+/// ```
 ///
 /// # Errors
 /// When the model fails, its answer has another shape, or there is no probe.
@@ -80,6 +109,16 @@ where
 
 /// Sliced M-ISM of each image (`[B]`) of a model of the Hyvärinen score at the logarithms `y` (`[B, …]`), averaged over the
 /// image's probes.
+///
+/// ```
+/// use score_match::{Probes, Trace, torch::matching::{implicit_rows, sliced_rows}};
+/// use tch::Tensor;
+/// // In one dimension a random sign squares to 1, and the sliced loss is the implicit loss.
+/// let (model, y) = (|y: &Tensor| y.f_mul(y), Tensor::from_slice(&[1.0, -2.0]).f_reshape([2, 1])?);
+/// let sliced = sliced_rows(model, &y, Probes::new(7))?;
+/// assert_eq!(sliced, implicit_rows(model, &y, Trace::Exact)?);
+/// # Ok::<(), tch::TchError>(())
+/// ```
 ///
 /// # Errors
 /// When the model fails, its answer has another shape, or there is no probe.

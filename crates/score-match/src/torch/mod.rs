@@ -34,14 +34,33 @@ impl Elementwise for Tensor {
 
 /// Squared error `‖D − y₀‖²` of each image, summed over its pixels: `[B]` from two `[B, …]` tensors.
 ///
+/// ```
+/// use score_match::torch::squared_error;
+/// use tch::Tensor;
+/// let rows = |values: [f32; 4]| Tensor::from_slice(&values).f_reshape([2, 2]);
+/// let errors = squared_error(&rows([3.0, 4.0, 1.0, 1.0])?, &rows([0.0, 0.0, 1.0, 1.0])?)?;
+/// assert_eq!(Vec::<f32>::try_from(errors)?, [25.0, 0.0]);
+/// # Ok::<(), tch::TchError>(())
+/// ```
+///
 /// # Errors
 /// When the shapes differ.
 pub fn squared_error(denoised: &Tensor, y0: &Tensor) -> Result<Tensor, TchError> {
     denoised.f_sub(y0)?.f_square()?.f_flatten(1, -1)?.f_sum_dim_intlist([1_i64].as_slice(), false, Kind::Float)
 }
 
-/// The weighted loss, averaged over the images and over `pixels`, from the errors of [`squared_error`] at log variances
-/// `levels`.
+/// The weighted loss (one value), averaged over the images and over `pixels`, from the errors of [`squared_error`] (`[B]`)
+/// at log variances `levels` (`B` of them, positive), with `sigma_d` the standard deviation of the clean logarithms.
+///
+/// ```
+/// use score_match::{TimeWeight, torch::weighted_loss};
+/// use tch::Tensor;
+/// // λ = v counts the error of the noise, ‖D − y₀‖²/v; here it is 1 in each of 4 pixels.
+/// let errors = Tensor::from_slice(&[0.25f32 * 4.0, 2.0 * 4.0]);
+/// let loss = weighted_loss(&errors, &[0.25, 2.0], &TimeWeight::Noise, 0.2, 4.0)?;
+/// assert_eq!(loss.double_value(&[]), 1.0);
+/// # Ok::<(), tch::TchError>(())
+/// ```
 ///
 /// # Errors
 /// When `errors` and `levels` differ in length.

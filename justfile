@@ -25,7 +25,7 @@ smoke: build
 compare-samplers *arguments: build
     {{dale}} compare-samplers --check "$@"
 
-# The paper's identities, each computed twice by different means, and its two-dimensional figures; in under a minute
+# The paper's identities in one dimension, each computed twice by different means, and its two-dimensional figures; in under a minute
 theory *arguments: build
     {{dale}} theory "$@"
 
@@ -54,9 +54,10 @@ bench-perturb *arguments:
 test-without-libtorch:
     cargo test --release -p gbm-sde -p score-match -p samplers -p metrics
 
-# Changes every sign and factor of the formulas, one at a time: a test must notice (needs `cargo install cargo-mutants --locked`; an hour or more)
+# Changes every operator, sign and comparison of the formulas, one at a time: a test must notice (needs `cargo install cargo-mutants --locked`; an hour or more)
 mutants *arguments:
-    cargo mutants -p gbm-sde -p score-match --output target "$@"
+    -cargo mutants -p gbm-sde -p score-match --output target "$@"
+    python3 scripts/mutants_report.py target/mutants.out
 
 # Formatting, lints and docs, warnings denied
 lint: setup

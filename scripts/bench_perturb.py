@@ -31,9 +31,10 @@ TARGET = 3.0
 # What is timed, and what of dale it is compared with.
 RIVALS = [
     ("x float32", "reused", "`x*np.exp(m + s*rng.standard_normal(n))`, x float32"),
+    ("x float32", "fresh", "the same, and dale makes a new array, too"),
     ("x float64", "reused", "the same, x float64"),
     ("all float32", "reused", "the same, all float32: `standard_normal(n, dtype=np.float32)`"),
-    ("all float32", "fresh", "the same, and dale makes a new array, too"),
+    ("all float32", "fresh", "that, and dale makes a new array, too"),
     ("all float64, in place", "reused", "all float64, in place"),
     ("all float32, in place", "reused", "all float32, in place"),
     ("normals float64", "normals", "only the normals, float64"),
@@ -129,7 +130,7 @@ def main():
         a, b = summary(ours[kind]), summary(theirs[name])
         rows.append({"numpy": name, "words": words, "dale_way": kind, "dale": a, "numpy_seconds": b,
                      "ratio": b["median"] / a["median"], "ratio_of_least": b["least"] / a["least"]})
-    written = min((row for row in rows if row["numpy"] in WRITTEN), key=lambda row: row["numpy_seconds"]["median"])
+    written = min((row for row in rows if row["numpy"] in WRITTEN and row["dale_way"] == "reused"), key=lambda row: row["numpy_seconds"]["median"])
 
     cpu = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), platform.machine()) if os.path.exists("/proc/cpuinfo") else platform.machine()
     about = {"cpu": cpu, "vectors": dale["vectors"], "cores": 1, "values": n, "m": M, "v": V, "dale": dale["version"], "numpy": np.__version__, "python": platform.python_version()}
@@ -139,7 +140,7 @@ def main():
     for row in rows:
         lines.append(f"| {row['words']} | {show(row['dale'])} | {show(row['numpy_seconds'])} | {row['ratio']:.2f} |")
     lines += ["", f"Medians and quartiles of {rows[0]['dale']['runs']} runs each in {options.rounds} rounds of {n:,} values. dale's results are float32, from normals in double",
-              f"precision rounded to float32. The target is {TARGET:g} against numpy as one writes it, in its faster precision of x: {written['ratio']:.2f}.",
+              f"precision rounded to float32. Against numpy as one writes it, in its faster precision of x, dale is {written['ratio']:.2f} times as fast when it writes into an array that is there.",
               f"{cpu}, {dale['vectors']}, one core; dale {dale['version']}, numpy {np.__version__}, Python {platform.python_version()}. Command: `just bench-perturb`."]
     print("\n".join(lines))
     options.out.mkdir(parents=True, exist_ok=True)

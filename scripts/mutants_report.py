@@ -25,13 +25,15 @@ def main():
     files = collections.Counter(), collections.Counter()
     for count, names in zip(files, (noticed, missed)):
         count.update(name.split(":")[0] for name in names)
+    if not noticed and not missed:
+        sys.exit("no viable mutant was tried")
     version = subprocess.run(["cargo", "mutants", "--version"], check=True, capture_output=True, text=True).stdout.strip()
     total = len(noticed) + len(missed)
     listed = sum(len(json.loads((folder / "mutants.json").read_text())) for folder in folders)
     lines = [
         "# Mutation tests of the formulas",
         "",
-        f"{version}: of {total} viable changes of a sign, factor, comparison or result, one at a time, a test noticed "
+        f"{version}: of {total} viable changes of an operator, sign, comparison or result, one at a time, a test noticed "
         f"{len(noticed)} ({100 * len(noticed) / total:.1f}%), {len(found['timeout'])} of them by not ending. "
         f"{len(found['unviable'])} more did not compile; {max(0, listed - total - len(found['unviable']))} were not tried.",
         "",

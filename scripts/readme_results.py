@@ -47,12 +47,17 @@ def results():
     seconds, sittings = manifest["seconds"], manifest["sittings"]
     sitting = sittings[-1]  # the one that sampled and evaluated
     cores = re.search(r"(\d+) threads", sitting["device"]).group(1)
+    revisions = ""
+    if sittings[0]["revision"] != sitting["revision"]:
+        first = minutes(sittings[0]["seconds"])
+        revisions = (f"\nTraining was measured at revision {sittings[0]['revision']} (all of it together {first} there, with fewer calls), "
+                     f"the rest at {sitting['revision']}.")
     lines = [
         f"MNIST, {cores} cores of an {sitting['processor']}, no GPU, {manifest['parameters'] / 1e6:.2f} M parameters in {manifest['precision']}: "
         f"training {minutes(seconds['training'])}, sampling {minutes(seconds['sampling'])},",
         f"evaluation and report {minutes(sitting['seconds'] - seconds['sampling'])}; peak memory "
         f"{max(s['peak_memory_bytes'] for s in sittings) / 2**30:.1f} GiB. One seed; ± is one standard deviation over 50 bootstrap",
-        "resamples (`cnn-fid`) or 100 subsets of 1,000 (KID). Everything is in [`results/mnist-cpu`](results/mnist-cpu).",
+        "resamples (`cnn-fid`) or 100 subsets of 1,000 (KID). Everything is in [`results/mnist-cpu`](results/mnist-cpu)." + revisions,
         "",
         *table(metrics["scores"], "images"),
         "",

@@ -9,8 +9,7 @@ fn main() {
     rpath::main();
     println!("cargo:rerun-if-changed=shim/fused_adam.cpp");
     let Ok(lib) = std::env::var("DEP_TCH_LIBTORCH_LIB") else {
-        println!("cargo:warning=torch-sys did not say where libtorch is");
-        return;
+        panic!("torch-sys did not say where libtorch is: run `just setup`, or name one with LIBTORCH");
     };
     let include = Path::new(&lib).with_file_name("include");
     cc::Build::new()

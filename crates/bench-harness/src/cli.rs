@@ -1,5 +1,6 @@
 //! The commands of `dale`. Results go to standard output and files, everything else to standard error.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -87,7 +88,7 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
-    /// The paper's identities, each computed twice by different means, and its two-dimensional figures
+    /// The paper's identities in one dimension, each computed twice by different means, and its two-dimensional figures
     Theory {
         /// Folder for report.html and identities.md; runs/theory by default
         #[arg(long, value_name = "DIR")]
@@ -310,6 +311,7 @@ pub fn main(log: RunLog) -> std::process::ExitCode {
         Err(error) => {
             if let Some(stopped) = error.downcast_ref::<Interrupted>() {
                 eprintln!("{stopped}");
+                let _ = writeln!(&log, "{stopped}");
                 return std::process::ExitCode::from(130);
             }
             let messages: Vec<String> = error.chain().map(first_part).collect();
@@ -320,7 +322,9 @@ pub fn main(log: RunLog) -> std::process::ExitCode {
                     said.push(message);
                 }
             }
-            eprintln!("error: {}", said.join(": "));
+            let text = format!("error: {}", said.join(": "));
+            eprintln!("{text}");
+            let _ = writeln!(&log, "{text}");
             std::process::ExitCode::FAILURE
         }
     }

@@ -1,5 +1,6 @@
 //! From an experiment's `[data]` table to a data set in memory, with progress, and to the stand-in where it cannot be had.
 
+use std::io::Write as _;
 use std::ops::ControlFlow;
 
 use anyhow::{Result, bail};
@@ -101,6 +102,7 @@ pub fn load_or_stand_in(
     );
     let frame = "─".repeat(notice.chars().count() + 2);
     eprintln!("┌{frame}┐\n│ {notice} │\n└{frame}┘");
+    let _ = writeln!(&session.log, "{notice}");
     experiment.data = DataConfig::named(data::catalog::GLYPHS);
     data::catalog::GLYPHS.clone_into(&mut experiment.name);
     let data = load_for(experiment, session)?;

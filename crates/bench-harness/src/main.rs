@@ -8,6 +8,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, fmt};
 
 fn main() -> std::process::ExitCode {
+    models::memory::keep_freed_memory();
     let filter = EnvFilter::try_from_env("DALE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let log = RunLog::default();
     let terminal = fmt::layer()

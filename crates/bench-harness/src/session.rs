@@ -38,7 +38,6 @@ impl Session {
         log: RunLog,
     ) -> Result<Self> {
         let threads = threads.or_else(|| std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1);
-        models::memory::keep_freed_memory();
         tch::set_num_threads(threads.clamp(1, 1024) as i32);
         // Only fails if a pool exists already, which then has a size of its own.
         let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();

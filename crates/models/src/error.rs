@@ -58,6 +58,14 @@ pub enum ModelError {
     /// libtorch refused an operation.
     #[error("libtorch: {0}")]
     Torch(#[from] tch::TchError),
+    /// A flat buffer that is not contiguous f32 on the device of the weights.
+    #[error("Adam's buffer of the {what} must be contiguous f32 on the device of the weights, found {found}")]
+    Buffer {
+        /// Which buffer.
+        what: &'static str,
+        /// What it is.
+        found: String,
+    },
 }
 
 /// Result with this crate's error.

@@ -12,7 +12,8 @@ const KEPT_BYTES: libc::c_int = 32 << 20;
 /// glibc.
 pub fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: mallopt only sets two numbers of the allocator, under its own lock.
+    // SAFETY: mallopt sets two aligned words of the allocator, which it only compares sizes with: another thread sees the old
+    // value or the new one. Programs call this before they start threads.
     unsafe {
         // It returns 0 where a number is refused; the default stays then, and nothing else depends on it.
         let _ = libc::mallopt(libc::M_MMAP_THRESHOLD, KEPT_BYTES);

@@ -163,20 +163,23 @@ fn mirror(ledger: &mut Ledger) {
         gradients.push((x.ln(), derivative(|z| z * z.ln() - z, x, 0.02 * x)));
         let slope = derivative(energy, x, 0.01 * x);
         let eta = 0.07;
-        // argmin over z of η f'(x) z + B(z, x), B the Bregman divergence of the map: its stationary point by Newton's method.
-        let mut z = x;
+        // The Bregman divergence from its definition; the minimum where the numerical slope of the objective changes sign.
+        let phi = |z: f64| z * z.ln() - z;
+        let rise = derivative(phi, x, 0.01 * x);
+        let objective = |z: f64| eta * slope * z + phi(z) - phi(x) - rise * (z - x);
+        let (mut low, mut high) = (0.2 * x, 5.0 * x);
         for _ in 0..60 {
-            let gradient = eta * slope + z.ln() - x.ln();
-            z = (z - gradient * z).max(0.1 * z);
+            let z = 0.5 * (low + high);
+            if derivative(objective, z, 0.01 * z) < 0.0 { low = z } else { high = z }
         }
-        descent.push((x * (-eta * slope).exp(), z));
+        descent.push((x * (-eta * slope).exp(), 0.5 * (low + high)));
         metric.push((x * slope, derivative(|y| energy(y.exp()), x.ln(), 0.01)));
     }
     ledger.add(r"\nabla \sum (x \ln x - x) = \ln x", ("formula", "finite difference"), 1e-10, &gradients);
     ledger.add(
         r"\arg\min_z\, \eta f'(x) z + B_\phi(z, x) = x\, e^{-\eta f'(x)}",
-        ("exponentiated gradient step", "Newton's method on the mirror step"),
-        1e-12,
+        ("exponentiated gradient step", "bisection of the objective's finite difference"),
+        1e-8,
         &descent,
     );
     ledger.add(

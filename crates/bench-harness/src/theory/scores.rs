@@ -123,14 +123,14 @@ fn preconditioning(ledger: &mut Ledger) -> Result<()> {
         targets.push((1.0, square(&|y0, y| (y0 - c.c_skip * (y - mean)) / c.c_out)?));
     }
     ledger.add(
-        r"E + c_{\mathrm{skip}}\, u = E[\ln x_0 \mid \bar y\,] \;\;\text{for Gaussian}\; \ln x_0",
+        r"\bar\mu + c_{\mathrm{skip}}\, u = E[\ln x_0 \mid \bar y\,] \;\;\text{for Gaussian}\; \ln x_0",
         ("coefficient", "quadrature over the posterior"),
         1e-11,
         &skips,
     );
     ledger.add(r"E\,[(c_{\mathrm{in}} u)^2] = 1", ("one", "double quadrature"), 1e-10, &inputs);
     ledger.add(
-        r"E\,[((\ln x_0 - E - c_{\mathrm{skip}} u)/c_{\mathrm{out}})^2] = 1",
+        r"E\,[((\ln x_0 - \bar\mu - c_{\mathrm{skip}} u)/c_{\mathrm{out}})^2] = 1",
         ("one", "double quadrature"),
         1e-9,
         &targets,

@@ -4,7 +4,6 @@
 """
 
 import collections
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -29,19 +28,20 @@ def main():
         sys.exit("no viable mutant was tried")
     version = subprocess.run(["cargo", "mutants", "--version"], check=True, capture_output=True, text=True).stdout.strip()
     total = len(noticed) + len(missed)
-    listed = sum(len(json.loads((folder / "mutants.json").read_text())) for folder in folders)
+    listing = ["cargo", "mutants", "-p", "gbm-sde", "-p", "score-match", "--list"]
+    listed = len(subprocess.run(listing, check=True, capture_output=True, text=True, cwd=ROOT).stdout.splitlines())
     lines = [
         "# Mutation tests of the formulas",
         "",
         f"{version}: of {total} viable changes of an operator, sign, comparison or result, one at a time, a test noticed "
         f"{len(noticed)} ({100 * len(noticed) / total:.1f}%), {len(found['timeout'])} of them by not ending. "
-        f"{len(found['unviable'])} more did not compile; {max(0, listed - total - len(found['unviable']))} were not tried.",
+        f"{len(found['unviable'])} more did not compile; {max(0, listed - total - len(found['unviable']))} of the {listed} that `.cargo/mutants.toml` names have not been tried yet.",
         "",
         "| file | noticed | not noticed |",
         "| --- | ---: | ---: |",
         *(f"| `{name}` | {files[0][name]} | {files[1][name]} |" for name in sorted(files[0] | files[1])),
         "",
-        "Not noticed:" if missed else "None was missed.",
+        "Not noticed:" if missed else "None of those tried was missed.",
         "",
         *(f"- `{name}`" for name in sorted(missed)),
     ]

@@ -59,6 +59,10 @@ mutants *arguments:
     -cargo mutants -p gbm-sde -p score-match --output target "$@"
     python3 scripts/mutants_report.py target/mutants.out
 
+# The exponential function's bound, at every single precision argument: half a minute
+test-exhaustive:
+    cargo test --release -p gbm-sde --lib -- --ignored
+
 # Formatting, lints and docs, warnings denied
 lint: setup
     cargo fmt --all --check

@@ -124,7 +124,8 @@ pub fn integrate(mut f: impl FnMut(f64) -> f64, a: f64, b: f64, tolerance: f64) 
     let (mut sum, mut size) = (Sum::default(), Sum::default());
     let mut outermost = [(0.0, 0.0); 2];
     let (mut evaluations, mut before, mut step) = (0, f64::INFINITY, FIRST_STEP);
-    for level in 0.. {
+    let mut level = 0;
+    loop {
         let last = (REACH / step) as i32;
         // After the first level only the odd multiples of the step are new.
         let stride = if level == 0 { 1 } else { 2 };
@@ -156,8 +157,8 @@ pub fn integrate(mut f: impl FnMut(f64) -> f64, a: f64, b: f64, tolerance: f64) 
         }
         before = value;
         step *= 0.5;
+        level += 1;
     }
-    unreachable!("the loop returns at the last level")
 }
 
 /// The point `x(t)` inside the interval and `x'(t)`; none where `x` rounds to an end or an infinite end is cut.

@@ -2,7 +2,7 @@
 //!
 //! Networks free and ask for the same few megabytes thousands of times a minute. By default glibc gives such blocks back to the
 //! system at once, which then clears them page by page when they are needed again: 8% of a training step and
-//! 20% of sampling on two cores.
+//! 20% of sampling on two cores (`dale bench-step`, `dale sample`).
 
 /// Blocks below this size are kept; glibc allows no more.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]

@@ -3,9 +3,10 @@
 use anyhow::Result;
 use gbm_sde::goodness::kolmogorov_smirnov;
 use gbm_sde::normal::normal_quantile;
+use gbm_sde::process::fokker_planck::Differences;
 use gbm_sde::{Drift, Gbm, LogNormal, Noise, Schedule, ScheduleConfig, Stream, Variance};
 
-use super::identity::{Identity, Ledger, TIMES, Truth, derivative, integral, second_derivative};
+use super::identity::{Identity, Ledger, TIMES, Truth, derivative, integral};
 
 const SIMULATION: Stream = Stream(83);
 const PATHS: usize = 4000;
@@ -91,14 +92,12 @@ fn moments(ledger: &mut Ledger) -> Result<()> {
 
 fn fokker_planck(ledger: &mut Ledger) -> Result<()> {
     let truth = Truth::new()?;
+    let gbm = Gbm::new(truth.schedule.clone());
     let mut sides = Vec::new();
     for t in TIMES {
-        let (mu, s2) = (truth.schedule.mu(t), truth.schedule.sigma(t).powi(2));
         for x in [0.4, 0.9, 1.6, 3.0] {
-            let rate = derivative(|u| truth.density(x, u), t, 0.01);
-            let drift = derivative(|z| mu * z * truth.density(z, t), x, 0.02 * x);
-            let spread = second_derivative(|z| s2 * z * z * truth.density(z, t), x, 0.05 * x);
-            sides.push((rate, -drift + 0.5 * spread));
+            let terms = gbm.fokker_planck(|x, t| truth.density(x, t), x, t, Differences { dx: 2e-3, dt: 1e-3 })?;
+            sides.push((terms.change, terms.diffusion - terms.transport));
         }
     }
     ledger.add(

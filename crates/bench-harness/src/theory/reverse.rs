@@ -23,7 +23,7 @@ fn reversed_equations(ledger: &mut Ledger) -> Result<()> {
         for y in POINTS {
             let x = y.exp();
             let rate = derivative(|u| truth.density(x, u), t, 0.01);
-            let drift = |z: f64| gbm.reverse_drift(z, truth.score(z.ln(), t) - 1.0, t) * truth.density(z, t);
+            let drift = |z: f64| gbm.reverse_drift(z, truth.hyvarinen(z, t), t) * truth.density(z, t);
             let spread = second_derivative(|z| s2 * z * z * truth.density(z, t), x, 0.05 * x);
             ambient.push((-rate, -derivative(drift, x, 0.02 * x) + 0.5 * spread));
 

@@ -23,7 +23,7 @@ fn three_scores(ledger: &mut Ledger) -> Result<()> {
         for y in POINTS {
             let x = y.exp();
             let stein = derivative(|z| truth.density(z, t).ln(), x, 0.005 * x);
-            hyvarinen.push((truth.score(y, t) - 1.0, x * stein));
+            hyvarinen.push((truth.hyvarinen(x, t), x * stein));
             log_space.push((truth.score(y, t), derivative(|u| truth.log_density(u, t), y, 0.005)));
             let direct = integral(|y0| Truth::start_density(y0) * normal(y - m, y0, v), -4.0, 4.0)?;
             convolved.push((truth.log_density(y, t), direct.ln()));
@@ -39,7 +39,7 @@ fn three_scores(ledger: &mut Ledger) -> Result<()> {
     ledger.add(r"g = \nabla_y \ln p_Y", ("closed form", "finite difference of ln p in y"), 1e-9, &log_space);
     ledger.add(
         r"h = x\, \partial_x \ln p_X = g - 1",
-        ("closed form of g", "finite difference of ln p in x"),
+        ("closed form of h", "finite difference of ln p in x"),
         1e-9,
         &hyvarinen,
     );

@@ -57,7 +57,7 @@ pub fn compare(
     let plans = [(heun, 6), (heun, 10), (heun, 18), (churned, 12), (churned, 20), (dale_langevin, calls)];
     let mut rows = Vec::new();
     for (sampler, steps) in plans {
-        let grid = plan_grid(experiment.sampling.grid, &sampler, steps);
+        let grid = plan_grid(&experiment.sampling.grid, &sampler, steps);
         let sampling = SamplingConfig { n, sampler, grid, ..experiment.sampling.clone() };
         let same = |r: &&Row| {
             r.weights == trained.sha256
@@ -96,16 +96,18 @@ pub fn earlier(folder: &Path) -> Vec<Row> {
 const QUIET: f64 = 0.004;
 
 /// The experiment's grid with `n` steps, for this sampler.
-fn plan_grid(grid: GridConfig, sampler: &SamplerConfig, n: usize) -> GridConfig {
-    let noisy = matches!(sampler, SamplerConfig::DaleLangevin {});
+fn plan_grid(grid: &GridConfig, sampler: &SamplerConfig, n: usize) -> GridConfig {
+    let noisy = sampler.leaves_noise();
     let lowest = |r_min: f64| if noisy { r_min.min(QUIET) } else { r_min };
-    match grid {
+    match *grid {
+        GridConfig::NoiseLevel { r_min, r_max, .. } => GridConfig::NoiseLevel { r_min: lowest(r_min), r_max, steps: n },
         GridConfig::Karras { r_min, r_max, rho, .. } => {
             GridConfig::Karras { r_min: lowest(r_min), r_max, rho, steps: n }
         }
         GridConfig::LogNoise { r_min, r_max, .. } => GridConfig::LogNoise { r_min: lowest(r_min), r_max, steps: n },
         GridConfig::UniformTime { .. } => GridConfig::UniformTime { steps: n },
         GridConfig::Published { sigma, .. } => GridConfig::Published { sigma, steps: n },
+        GridConfig::Table { .. } => grid.clone(),
     }
 }
 

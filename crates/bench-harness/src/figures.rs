@@ -178,14 +178,14 @@ fn path(run: &Run, trained: &Trained, data: &Dataset, session: &Session) -> Resu
     let sampler: Box<dyn Sampler<Tensor>> = e.sampling.sampler.build()?;
     let denoiser = trained.denoiser(1);
     let start = prior.draw_tensor(&Noise::new(e.seed), 0, &trained.shape(1), session.device)?;
-    let mut states = vec![(grid.start().sqrt(), pixels::to_array(&e.pixels.bytes(&start)?)?)];
+    let mut states = vec![(grid.start().sqrt(), pixels::to_array(&e.pixels.bytes(&start, None)?)?)];
     let mut source = AddressedNoise::sampler(e.seed, 0);
     let mut failure = None;
     // As many pictures as the forward path has, spread evenly over the steps.
     let wanted: Vec<usize> = (1..levels.len()).map(|j| (j * grid.steps()).div_ceil(levels.len() - 1) - 1).collect();
     let mut keep = |step: samplers::Step<'_, Tensor>| {
         if wanted.contains(&step.index) {
-            match e.pixels.bytes(step.state).and_then(|b| pixels::to_array(&b)) {
+            match e.pixels.bytes(step.state, step.signs).and_then(|b| pixels::to_array(&b)) {
                 Ok(image) => states.push((step.v.sqrt(), image)),
                 Err(error) => failure = Some(error),
             }

@@ -75,7 +75,7 @@ impl Trained {
 pub struct Generated {
     /// N × H × W.
     pub images: Array3<u8>,
-    /// Network calls for each image.
+    /// Network calls for each image; where they differ from batch to batch, the most.
     pub calls: usize,
     /// Seconds for all of them.
     pub seconds: f64,
@@ -100,7 +100,7 @@ pub fn generate(
     let sampler: Box<dyn Sampler<Tensor>> = config.sampler.build()?;
     let denoiser = trained.denoiser(config.batch);
     let started = Instant::now();
-    let (mut parts, mut first, mut stopped) = (Vec::new(), 0, false);
+    let (mut parts, mut first, mut calls, mut stopped) = (Vec::new(), 0, 0, false);
     let mut progress =
         Progress::new(sampler.name(), "image steps", (config.n as u64).saturating_mul(grid.steps() as u64));
     while first < config.n && !stopped {
@@ -115,8 +115,9 @@ pub fn generate(
         };
         let denoiser: &dyn Denoiser<Tensor> = &denoiser;
         let end = sampler.sample(start, denoiser, &mut source, &grid, &mut on_step)?;
-        parts.push(pixels::to_array(&pixel_map.bytes(&end)?)?);
+        parts.push(pixels::to_array(&pixel_map.bytes(&end.state, end.signs.as_ref())?)?);
         first += count;
+        calls = calls.max(end.calls);
     }
     if stopped {
         return Err(Interrupted("stopped while sampling; nothing was written, finished stages are kept".into()).into());
@@ -124,6 +125,5 @@ pub fn generate(
     progress.finish();
     let views: Vec<_> = parts.iter().map(|p| p.view()).collect();
     let images = concatenate(Axis(0), &views).context("joining the batches")?;
-    let (calls, name) = (sampler.calls(grid.steps()), sampler.name());
-    Ok(Generated { images, calls, seconds: started.elapsed().as_secs_f64(), sampler: name })
+    Ok(Generated { images, calls, seconds: started.elapsed().as_secs_f64(), sampler: sampler.name() })
 }

@@ -24,13 +24,17 @@ impl PixelMap {
         Ok(bytes.f_to_kind(Kind::Float)?.f_mul_scalar(scale)?.f_add_scalar(self.low)?.f_log()?)
     }
 
-    /// The bytes nearest to log pixels, clamped to 0 … 255.
+    /// The bytes nearest to log pixels, with their signs where they can have any, clamped to 0 … 255.
     ///
     /// # Errors
     /// If libtorch refuses.
-    pub fn bytes(&self, log_pixels: &Tensor) -> Result<Tensor> {
+    pub fn bytes(&self, log_pixels: &Tensor, signs: Option<&Tensor>) -> Result<Tensor> {
         let scale = 255.0 / (self.high - self.low);
-        let u = log_pixels.f_exp()?.f_sub_scalar(self.low)?.f_mul_scalar(scale)?;
+        let mut x = log_pixels.f_exp()?;
+        if let Some(signs) = signs {
+            let _ = x.f_mul_(signs)?;
+        }
+        let u = x.f_sub_scalar(self.low)?.f_mul_scalar(scale)?;
         Ok(u.f_clamp(0.0, 255.0)?.f_round()?.f_to_kind(Kind::Uint8)?)
     }
 

@@ -34,6 +34,31 @@ pub enum ConfigError {
         /// Upper end.
         r_max: f64,
     },
+    /// A number that must not be negative is, or is not finite.
+    #[error("{what}: {name} must be finite and at least 0, got {value}")]
+    Negative {
+        /// The sampler's name.
+        what: &'static str,
+        /// The setting.
+        name: &'static str,
+        /// Its value.
+        value: f64,
+    },
+    /// A number is not below its limit.
+    #[error("{what}: {name} must be below {limit}, got {value}")]
+    TooLarge {
+        /// The sampler's name.
+        what: &'static str,
+        /// The setting.
+        name: &'static str,
+        /// Its value.
+        value: f64,
+        /// What it must be below.
+        limit: f64,
+    },
+    /// A sampler whose steps cannot be corrected.
+    #[error("predictor-corrector: `{0}` cannot be the predictor")]
+    Predictor(&'static str),
     /// A count is zero.
     #[error("{what}: {name} must be at least 1")]
     Zero {
@@ -82,6 +107,16 @@ pub enum SampleError {
         /// Shape of the noise.
         found: Vec<usize>,
     },
+    /// An adaptive sampler needs ever smaller steps.
+    #[error("step {index}: {steps} steps did not suffice; they got stuck at r = {r}")]
+    NoProgress {
+        /// The grid step, from 0.
+        index: usize,
+        /// Steps made or refused within it.
+        steps: usize,
+        /// The noise level reached.
+        r: f64,
+    },
     /// The tensor library failed.
     #[error("sampler: {0}")]
     Backend(String),
@@ -89,6 +124,10 @@ pub enum SampleError {
 
 pub(crate) fn positive(what: &'static str, name: &'static str, value: f64) -> Result<(), ConfigError> {
     if value.is_finite() && value > 0.0 { Ok(()) } else { Err(ConfigError::NotPositive { what, name, value }) }
+}
+
+pub(crate) fn not_negative(what: &'static str, name: &'static str, value: f64) -> Result<(), ConfigError> {
+    if value.is_finite() && value >= 0.0 { Ok(()) } else { Err(ConfigError::Negative { what, name, value }) }
 }
 
 pub(crate) fn finite(what: &'static str, name: &'static str, value: f64) -> Result<(), ConfigError> {

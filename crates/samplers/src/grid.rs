@@ -1,10 +1,12 @@
 //! Grids: the log variances `v_0 > v_1 > … > v_N = 0` that a sampler visits, with `r = √v`.
 //!
 //! ```text
+//! noise-level    r_i = r_max + i/(N−1) (r_min − r_max),  then 0
 //! karras         r_i = (r_max^{1/ρ} + i/(N−1) (r_min^{1/ρ} − r_max^{1/ρ}))^ρ,  then 0        (Karras et al. 2022)
-//! log-noise      r_i = r_max (r_min/r_max)^{i/(N−1)},  then 0
+//! log-noise      r_i = r_max (r_min/r_max)^{i/(N−1)},  then 0           uniform in the log signal-to-noise ratio −2 ln r
 //! uniform-time   v_i = v(T (1 − i/N))
 //! published      v_i = σ² (N − i)/N,  the levels that the authors' network is told
+//! table          r_i as given, then 0
 //! ```
 //!
 //! `N` is always the number of steps; a grid has `N + 1` levels.
@@ -15,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{ConfigError, counted, positive};
 
 /// A grid as written in a configuration file.
-#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq)]
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum GridConfig {
     /// Dense at small noise levels, the more so the larger `rho`.
@@ -29,7 +31,17 @@ pub enum GridConfig {
         /// Number of steps.
         steps: usize,
     },
-    /// Geometric in the noise level.
+    /// Equal steps of the noise level.
+    NoiseLevel {
+        /// Smallest noise level before 0.
+        r_min: f64,
+        /// Noise level at the start.
+        r_max: f64,
+        /// Number of steps.
+        steps: usize,
+    },
+    /// Geometric in the noise level: equal steps of the log signal-to-noise ratio.
+    #[serde(alias = "log-snr")]
     LogNoise {
         /// Smallest noise level before 0.
         r_min: f64,
@@ -52,6 +64,11 @@ pub enum GridConfig {
         #[serde(default = "published_steps")]
         steps: usize,
     },
+    /// Noise levels as they are given, falling; the step to 0 is added.
+    Table {
+        /// The noise levels, all positive.
+        r: Vec<f64>,
+    },
 }
 
 fn published_sigma() -> f64 {
@@ -70,6 +87,7 @@ impl GridConfig {
     /// that two levels round to one are refused too.
     pub fn build(&self, schedule: Option<&Schedule>) -> Result<Grid, ConfigError> {
         let levels = match *self {
+            Self::NoiseLevel { r_min, r_max, steps } => between(r_min, r_max, steps, |u| r_max + u * (r_min - r_max))?,
             Self::Karras { r_min, r_max, rho, steps } => {
                 positive("grid", "rho", rho)?;
                 between(r_min, r_max, steps, |u| {
@@ -90,6 +108,10 @@ impl GridConfig {
                 positive("grid", "sigma", sigma)?;
                 counted("grid", "steps", steps)?;
                 (0..=steps).map(|i| sigma * sigma * ((steps - i) as f64 / steps as f64)).collect()
+            }
+            Self::Table { ref r } => {
+                r.iter().try_for_each(|&r| positive("grid", "r", r))?;
+                r.iter().map(|r| r * r).chain([0.0]).collect()
             }
         };
         Grid::new(levels)

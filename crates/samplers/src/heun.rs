@@ -25,20 +25,25 @@ fn corrector(rho: f64) -> (f64, f64, f64) {
     (rho, 0.5 * rest * (2.0 - 1.0 / rho), 0.5 * rest / rho)
 }
 
+/// The step from the state with its denoised one, to a level above 0.
+pub(crate) fn correct<S: State>(s: &mut Stepper<'_, S>, first: &S) -> Result<(), SampleError> {
+    let rho = (s.v_next / s.v).sqrt();
+    let mut predicted = s.state.duplicate();
+    predicted.combine(rho, &[(1.0 - rho, first)]);
+    let second = s.denoise_at(&predicted, s.v_next)?;
+    let (alpha, beta, gamma) = corrector(rho);
+    s.state.combine(alpha, &[(beta, first), (gamma, &second)]);
+    Ok(())
+}
+
 impl<S: State> Sampler<S> for Heun {
     fn step(&self, s: &mut Stepper<'_, S>) -> Result<(), SampleError> {
-        let rho = (s.v_next / s.v).sqrt();
         let first = s.denoise(s.v)?;
         if s.v_next == 0.0 {
             s.state = first;
             return Ok(());
         }
-        let mut predicted = s.state.duplicate();
-        predicted.combine(rho, &[(1.0 - rho, &first)]);
-        let second = s.denoise_at(&predicted, s.v_next)?;
-        let (alpha, beta, gamma) = corrector(rho);
-        s.state.combine(alpha, &[(beta, &first), (gamma, &second)]);
-        Ok(())
+        correct(s, &first)
     }
 
     fn calls(&self, steps: usize) -> usize {

@@ -10,35 +10,71 @@
 //!
 //! | module | idea |
 //! |---|---|
-//! | [`state`] | what a sampler can do with a state, and where its noise comes from |
+//! | [`state`] | what a sampler can do with a state |
+//! | [`noise`] | where its noise comes from |
 //! | [`grid`] | the noise levels a sampler visits |
 //! | [`prior`] | where reverse time starts |
 //! | [`sampler`] | the contract of a sampler, and the loop that runs it |
-//! | [`dale_langevin`] | the paper's exponentiated update |
-//! | [`heun`] | second-order probability flow |
-//! | [`stochastic_heun`] | the same, with noise put back before each step |
-//! | [`published`] | the authors' form of the exponentiated update |
+//! | [`config`] | samplers as tables of a configuration file |
+//!
+//! | sampler | idea | order |
+//! |---|---|---|
+//! | [`dale_langevin`] | the paper's exponentiated update | strong 1, weak 1 |
+//! | [`unconstrained`] | the paper's other update, in ambient space; can change signs | strong ½, weak 1 |
+//! | [`milstein`] | the same with Milstein's term | strong 1, weak 1 |
+//! | [`ancestral`] | the exact reverse transition for data at `D` | weak 1 |
+//! | [`euler`] | probability flow | 1 |
+//! | [`heun`] | probability flow | 2 |
+//! | [`dpm_solver_2m`] | probability flow, exponential two-step | 2 |
+//! | [`dpm_solver_3m`] | probability flow, exponential three-step | 3 with a start by Heun's steps, else 2 |
+//! | [`adaptive`] | probability flow, embedded Runge–Kutta with a tolerance | |
+//! | [`stochastic_heun`] | Heun, with noise put back before each step | |
+//! | [`sde_dpm_solver_2m`] | exponential two-step with noise | weak 1 |
+//! | [`corrected`] | any of these, corrected by Langevin dynamics at each level | |
+//! | [`published`] | the authors' form of both updates | |
 //!
 //! The feature `torch` adds tensors as states.
 
+pub mod adaptive;
+pub mod ancestral;
+pub mod config;
+pub mod corrected;
 pub mod dale_langevin;
+pub mod dpm_solver_2m;
+pub mod dpm_solver_3m;
 pub mod error;
+pub mod euler;
 pub mod grid;
 pub mod heun;
+pub mod milstein;
+pub mod noise;
 pub mod prior;
 pub mod published;
 pub mod sampler;
+pub mod sde_dpm_solver_2m;
 pub mod state;
 pub mod stochastic_heun;
 #[cfg(feature = "torch")]
 pub mod torch;
+pub mod unconstrained;
 
+pub use adaptive::{Adaptive, AdaptiveConfig};
+pub use ancestral::Ancestral;
+pub use config::SamplerConfig;
+pub use corrected::{Corrected, CorrectedConfig};
 pub use dale_langevin::DaleLangevin;
+pub use dpm_solver_2m::DpmSolver2M;
+pub use dpm_solver_3m::{DpmSolver3M, DpmSolver3MConfig, Start};
 pub use error::{ConfigError, SampleError};
+pub use euler::Euler;
 pub use grid::{Grid, GridConfig};
 pub use heun::Heun;
+pub use milstein::Milstein;
+pub use noise::{AddressedNoise, NoiseSource};
 pub use prior::{Prior, PriorConfig};
-pub use published::{PublishedConfig, PublishedDaleLangevin};
-pub use sampler::{Sampler, SamplerConfig, Step, Stepper};
-pub use state::{AddressedNoise, NoiseSource, State};
+pub use published::{Published, PublishedConfig};
+pub use sampler::{Sampled, Sampler, Step, Stepper};
+pub use sde_dpm_solver_2m::{SdeDpmSolver2M, SdeDpmSolver2MConfig};
+pub use state::{Bracket, State};
 pub use stochastic_heun::{StochasticHeun, StochasticHeunConfig};
+pub use unconstrained::{AmbientConfig, Unconstrained};

@@ -11,7 +11,7 @@ use score_match::DataMoments;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{ConfigError, finite, positive};
-use crate::state::AddressedNoise;
+use crate::noise::AddressedNoise;
 
 /// A prior as written in a configuration file. The variant without settings has braces because serde would otherwise let
 /// unknown keys pass.

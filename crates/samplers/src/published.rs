@@ -1,12 +1,13 @@
-//! The authors' form of the exponentiated update: fixed step size, inner repetitions, noise annealing.
+//! The authors' form of both updates: fixed step size, inner repetitions, noise annealing.
 //!
 //! ```text
 //! for k = N − 1 … 0, with v = σ² (k + 1)/N and c = anneal^{N−1−k}:
-//!     L times   ȳ ← ȳ + δ σ² (D − ȳ)/v + c σ √δ z
-//! then, at k = 0, `final_passes` times the same without noise
+//!     L times   Dale–Langevin    x ← x exp(δ (3/2 σ² − μ + σ² h) + c σ √δ z)
+//!               unconstrained    x ← x (1 + δ (2 σ² − μ + σ² h) + c σ √δ z)
+//! then, at k = 0, `final_passes` times Dale–Langevin without noise
 //! ```
 //!
-//! In ambient form the update is `x ← x exp(δ(3/2 σ² − μ + σ² h) + c σ √δ z)` with `μ = σ²/2`, since `h + 1 = (D − ȳ)/v`.
+//! with `μ = σ²/2`. As `h + 1 = (D − ȳ)/v`, the first is `ȳ ← ȳ + δ σ² (D − ȳ)/v + c σ √δ z` in the centred log state.
 //! The level only tells the network where it is; the step size does not follow the grid, so this is not a solver of the
 //! reverse equation unless `δ L N = T` and `anneal = 1`. Use it on the `published` grid.
 //!
@@ -16,9 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{ConfigError, SampleError, counted, positive};
 use crate::sampler::{Sampler, Stepper};
-use crate::state::State;
-
-const NAME: &str = "published-dale-langevin";
+use crate::state::{Bracket, State};
 
 /// Settings of the published sampler; the defaults are the MNIST ones.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq)]
@@ -36,54 +35,92 @@ pub struct PublishedConfig {
     pub final_passes: usize,
 }
 
+/// The update that is repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Update {
+    Exponentiated,
+    Unconstrained,
+}
+
 impl Default for PublishedConfig {
     fn default() -> Self {
         Self { delta: 6.165e-4, inner: 1, anneal: 0.995, sigma: 0.8, final_passes: 0 }
     }
 }
 
-/// The published sampler; see the module documentation.
+/// A published sampler; see the module documentation.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct PublishedDaleLangevin {
+pub struct Published {
     config: PublishedConfig,
+    update: Update,
 }
 
-impl PublishedDaleLangevin {
-    /// Checks the settings once.
+impl Published {
+    /// The published Dale–Langevin sampler.
     ///
     /// # Errors
     /// Names the setting that is not positive and finite, or zero.
-    pub fn new(config: PublishedConfig) -> Result<Self, ConfigError> {
-        positive(NAME, "delta", config.delta)?;
-        positive(NAME, "anneal", config.anneal)?;
-        positive(NAME, "sigma", config.sigma)?;
-        counted(NAME, "inner", config.inner)?;
-        Ok(Self { config })
+    pub fn dale_langevin(config: PublishedConfig) -> Result<Self, ConfigError> {
+        Self { config, update: Update::Exponentiated }.checked()
     }
 
-    fn update<S: State>(&self, s: &mut Stepper<'_, S>, noise_scale: f64) -> Result<(), SampleError> {
-        let PublishedConfig { delta, sigma, .. } = self.config;
-        let beta = delta * sigma * sigma / s.v;
-        let denoised = s.denoise(s.v)?;
-        if noise_scale > 0.0 {
-            let z = s.normal()?;
-            s.state.combine(1.0 - beta, &[(beta, &denoised), (noise_scale * sigma * delta.sqrt(), &z)]);
-        } else {
-            s.state.combine(1.0 - beta, &[(beta, &denoised)]);
+    /// The published unconstrained sampler.
+    ///
+    /// # Errors
+    /// Names the setting that is not positive and finite, or zero.
+    pub fn unconstrained(config: PublishedConfig) -> Result<Self, ConfigError> {
+        Self { config, update: Update::Unconstrained }.checked()
+    }
+
+    fn checked(self) -> Result<Self, ConfigError> {
+        let (what, config) = (self.title(), &self.config);
+        positive(what, "delta", config.delta)?;
+        positive(what, "anneal", config.anneal)?;
+        positive(what, "sigma", config.sigma)?;
+        counted(what, "inner", config.inner)?;
+        Ok(self)
+    }
+
+    fn title(&self) -> &'static str {
+        match self.update {
+            Update::Exponentiated => "published-dale-langevin",
+            Update::Unconstrained => "published-unconstrained",
         }
+    }
+
+    fn noisy<S: State>(&self, s: &mut Stepper<'_, S>, scale: f64) -> Result<(), SampleError> {
+        let PublishedConfig { delta, sigma, .. } = self.config;
+        let dv = delta * sigma * sigma;
+        let denoised = s.denoise(s.v)?;
+        let z = s.normal()?;
+        let (beta, eta) = (dv / s.v, scale * dv.sqrt());
+        match self.update {
+            Update::Exponentiated => s.state.combine(1.0 - beta, &[(beta, &denoised), (eta, &z)]),
+            // 2σ² − μ + σ² h = σ² (½ + (D − ȳ)/v)
+            Update::Unconstrained => {
+                s.multiply(&Bracket { one: 1.0 + 0.5 * dv, slope: beta, noise: eta, square: 0.0 }, &denoised, &z);
+            }
+        }
+        Ok(())
+    }
+
+    fn noise_free<S: State>(&self, s: &mut Stepper<'_, S>) -> Result<(), SampleError> {
+        let beta = self.config.delta * self.config.sigma.powi(2) / s.v;
+        let denoised = s.denoise(s.v)?;
+        s.state.combine(1.0 - beta, &[(beta, &denoised)]);
         Ok(())
     }
 }
 
-impl<S: State> Sampler<S> for PublishedDaleLangevin {
+impl<S: State> Sampler<S> for Published {
     fn step(&self, s: &mut Stepper<'_, S>) -> Result<(), SampleError> {
         let scale = self.config.anneal.powf(s.index as f64);
         for _ in 0..self.config.inner {
-            self.update(s, scale)?;
+            self.noisy(s, scale)?;
         }
         if s.index + 1 == s.total {
             for _ in 0..self.config.final_passes {
-                self.update(s, 0.0)?;
+                self.noise_free(s)?;
             }
         }
         Ok(())
@@ -94,6 +131,6 @@ impl<S: State> Sampler<S> for PublishedDaleLangevin {
     }
 
     fn name(&self) -> &'static str {
-        NAME
+        self.title()
     }
 }

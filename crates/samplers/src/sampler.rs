@@ -1,17 +1,14 @@
 //! The contract of a sampler: one step from a level `v` down to `v' < v`. The loop over a grid is the same for all.
 
+use std::cell::Cell;
 use std::ops::ControlFlow;
 
 use score_match::{DenoiseError, Denoiser};
-use serde::{Deserialize, Serialize};
 
-use crate::dale_langevin::DaleLangevin;
-use crate::error::{ConfigError, SampleError};
+use crate::error::SampleError;
 use crate::grid::Grid;
-use crate::heun::Heun;
-use crate::published::{PublishedConfig, PublishedDaleLangevin};
-use crate::state::{NoiseSource, State};
-use crate::stochastic_heun::{StochasticHeun, StochasticHeunConfig};
+use crate::noise::NoiseSource;
+use crate::state::{Bracket, State};
 
 /// What a callback sees after each step; the state is not copied.
 #[derive(Debug)]
@@ -22,8 +19,23 @@ pub struct Step<'a, S> {
     pub total: usize,
     /// The level reached.
     pub v: f64,
-    /// The centred log state at that level.
+    /// The centred log state at that level; where signs can change, of the magnitude.
     pub state: &'a S,
+    /// The signs, 1 or −1, once an ambient sampler has made a step.
+    pub signs: Option<&'a S>,
+    /// Network calls so far.
+    pub calls: usize,
+}
+
+/// The end of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sampled<S> {
+    /// The centred log state; where signs can change, of the magnitude.
+    pub state: S,
+    /// The signs, 1 or −1, if an ambient sampler made the steps.
+    pub signs: Option<S>,
+    /// Network calls.
+    pub calls: usize,
 }
 
 /// Everything one step works with.
@@ -41,9 +53,32 @@ pub struct Stepper<'a, S> {
     denoiser: &'a dyn Denoiser<S>,
     noise: &'a mut dyn NoiseSource<S>,
     draws: u32,
+    calls: Cell<usize>,
+    signs: Option<S>,
+    /// Denoised states of earlier steps with their levels, the latest first.
+    pub(crate) history: Vec<(f64, S)>,
+    /// What an adaptive sampler found to be a good step size.
+    pub(crate) pace: Option<f64>,
 }
 
-impl<S: State> Stepper<'_, S> {
+impl<'a, S: State> Stepper<'a, S> {
+    fn new(state: S, total: usize, denoiser: &'a dyn Denoiser<S>, noise: &'a mut dyn NoiseSource<S>) -> Self {
+        Self {
+            state,
+            index: 0,
+            total,
+            v: 0.0,
+            v_next: 0.0,
+            denoiser,
+            noise,
+            draws: 0,
+            calls: Cell::new(0),
+            signs: None,
+            history: Vec::new(),
+            pace: None,
+        }
+    }
+
     /// The log denoiser at the state and a level.
     ///
     /// # Errors
@@ -58,6 +93,7 @@ impl<S: State> Stepper<'_, S> {
     /// As [`Stepper::denoise`].
     pub fn denoise_at(&self, state: &S, v: f64) -> Result<S, SampleError> {
         let failed = |source| SampleError::Denoise { index: self.index, source };
+        self.calls.set(self.calls.get() + 1);
         let denoised = self.denoiser.denoise(state, v).map_err(failed)?;
         let (expected, found) = (state.dims(), denoised.dims());
         if expected == found { Ok(denoised) } else { Err(failed(DenoiseError::Shape { expected, found })) }
@@ -73,6 +109,24 @@ impl<S: State> Stepper<'_, S> {
         let (expected, found) = (self.state.dims(), z.dims());
         if expected == found { Ok(z) } else { Err(SampleError::NoiseShape { expected, found }) }
     }
+
+    /// Denoised states of earlier steps, `(v, D)`, the latest first: what [`Stepper::remember`] was given.
+    pub fn history(&self) -> &[(f64, S)] {
+        &self.history
+    }
+
+    /// Keeps the denoised state of this step for the steps to come; the last `most` are kept.
+    pub fn remember(&mut self, denoised: S, most: usize) {
+        self.history.insert(0, (self.v, denoised));
+        self.history.truncate(most);
+    }
+
+    /// One update in ambient space, `x ← x B`, with [`State::multiply`]; signs start at 1.
+    pub fn multiply(&mut self, bracket: &Bracket, denoised: &S, z: &S) {
+        let mut signs = self.signs.take().unwrap_or_else(|| self.state.filled(1.0));
+        self.state.multiply(&mut signs, bracket, denoised, z);
+        self.signs = Some(signs);
+    }
 }
 
 /// A reverse-time sampler in the centred log state.
@@ -83,7 +137,7 @@ pub trait Sampler<S: State> {
     /// When the denoiser or the noise source fails.
     fn step(&self, s: &mut Stepper<'_, S>) -> Result<(), SampleError>;
 
-    /// Network calls for a grid of `steps` steps.
+    /// Network calls for a grid of `steps` steps, where that is known beforehand; for an adaptive sampler the fewest.
     fn calls(&self, steps: usize) -> usize {
         steps
     }
@@ -105,46 +159,18 @@ pub trait Sampler<S: State> {
         noise: &mut dyn NoiseSource<S>,
         grid: &Grid,
         on_step: &mut dyn FnMut(Step<'_, S>) -> ControlFlow<()>,
-    ) -> Result<S, SampleError> {
+    ) -> Result<Sampled<S>, SampleError> {
         let total = grid.steps();
-        let mut s = Stepper { state: start, index: 0, total, v: 0.0, v_next: 0.0, denoiser, noise, draws: 0 };
+        let mut s = Stepper::new(start, total, denoiser, noise);
         for (index, pair) in grid.levels().windows(2).enumerate() {
             (s.index, s.v, s.v_next) = (index, pair[0], pair[1]);
             self.step(&mut s)?;
-            if on_step(Step { index, total, v: s.v_next, state: &s.state }).is_break() {
+            let seen =
+                Step { index, total, v: s.v_next, state: &s.state, signs: s.signs.as_ref(), calls: s.calls.get() };
+            if on_step(seen).is_break() {
                 break;
             }
         }
-        Ok(s.state)
-    }
-}
-
-/// A sampler as written in a configuration file. Variants without settings have braces because serde would otherwise let
-/// unknown keys pass.
-#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum SamplerConfig {
-    /// The exponentiated update with the grid's own steps.
-    DaleLangevin {},
-    /// Second-order probability flow.
-    Heun {},
-    /// Second-order probability flow with churn.
-    StochasticHeun(StochasticHeunConfig),
-    /// The authors' form of the exponentiated update; belongs on the `published` grid.
-    PublishedDaleLangevin(PublishedConfig),
-}
-
-impl SamplerConfig {
-    /// Checks the settings and makes the sampler.
-    ///
-    /// # Errors
-    /// Names the setting that is not allowed.
-    pub fn build<S: State>(&self) -> Result<Box<dyn Sampler<S>>, ConfigError> {
-        Ok(match *self {
-            Self::DaleLangevin {} => Box::new(DaleLangevin),
-            Self::Heun {} => Box::new(Heun),
-            Self::StochasticHeun(config) => Box::new(StochasticHeun::new(config)?),
-            Self::PublishedDaleLangevin(config) => Box::new(PublishedDaleLangevin::new(config)?),
-        })
+        Ok(Sampled { state: s.state, signs: s.signs, calls: s.calls.get() })
     }
 }

@@ -1,16 +1,27 @@
-//! What a sampler needs of a state: a copy, and the one kernel `self ← α self + Σ β_j D_j`, in place and in one pass.
+//! What a sampler needs of a state: a copy, and the one kernel `self ← α self + Σ β_j D_j`, in place and in one pass. The two
+//! ambient samplers have a kernel of their own, [`State::multiply`].
 //!
 //! Coefficients are double precision and rounded once, at the kernel call. Arrays are rows of samples; large ones use all
 //! threads. The result of an element does not depend on the others, so a batch of 3 and the first 3 of a batch of 8 agree to
 //! the bit.
 
-use gbm_sde::{Noise, Stream};
-use ndarray::{Array2, Zip};
-
-use crate::error::SampleError;
+use ndarray::{Array2, Axis, Zip};
 
 /// From this many elements on, a kernel is spread over all threads.
 const PARALLEL_FROM: usize = 1 << 16;
+
+/// The factor `B = one + slope (D − ȳ) + noise z + square z²` of an update in ambient space.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bracket {
+    /// Constant part.
+    pub one: f64,
+    /// Factor of `D − ȳ`.
+    pub slope: f64,
+    /// Factor of the standard normal.
+    pub noise: f64,
+    /// Factor of its square.
+    pub square: f64,
+}
 
 /// A batch of centred log states.
 pub trait State: Sized {
@@ -19,6 +30,18 @@ pub trait State: Sized {
 
     /// `self ← alpha · self + Σ β_j D_j`, elementwise. All states have one shape; the sampler has seen to it.
     fn combine(&mut self, alpha: f64, terms: &[(f64, &Self)]);
+
+    /// `signs · e^self ← signs · e^self · B` with `B = one + slope (D − self) + noise z + square z²`, elementwise: the state is the
+    /// logarithm of the magnitude, and the signs (1 or −1) are kept beside it. A factor of exactly 0 counts as the smallest
+    /// positive number.
+    fn multiply(&mut self, signs: &mut Self, bracket: &Bracket, denoised: &Self, z: &Self);
+
+    /// A state of the same shape with this value everywhere.
+    fn filled(&self, value: f64) -> Self;
+
+    /// Size of `self` as the error of `reference`: for each row the root mean square of
+    /// `self / (absolute + relative |reference|)`, and of these the largest.
+    fn error_norm(&self, reference: &Self, absolute: f64, relative: f64) -> f64;
 
     /// The shape, with which [`crate::Stepper`] checks every answer of a denoiser or noise source; empty = not checked.
     fn dims(&self) -> Vec<usize> {
@@ -57,6 +80,36 @@ macro_rules! array_state {
                 }
             }
 
+            fn multiply(&mut self, signs: &mut Self, bracket: &Bracket, denoised: &Self, z: &Self) {
+                let Bracket { one, slope, noise, square } = *bracket;
+                let [one, slope, noise, square] = [one, slope, noise, square].map(|c| c as $scalar);
+                let kernel = |y: &mut $scalar, sign: &mut $scalar, &d: &$scalar, &z: &$scalar| {
+                    let factor = one + slope * (d - *y) + (noise + square * z) * z;
+                    *y += factor.abs().max(<$scalar>::MIN_POSITIVE).ln();
+                    *sign = if factor < 0.0 { -*sign } else { *sign };
+                };
+                let parallel = self.len() >= PARALLEL_FROM;
+                let zip = Zip::from(self).and(signs).and(denoised).and(z);
+                if parallel { zip.par_for_each(kernel) } else { zip.for_each(kernel) }
+            }
+
+            fn filled(&self, value: f64) -> Self {
+                Self::from_elem(self.raw_dim(), value as $scalar)
+            }
+
+            fn error_norm(&self, reference: &Self, absolute: f64, relative: f64) -> f64 {
+                let row = |(error, reference): (ndarray::ArrayView1<'_, $scalar>, ndarray::ArrayView1<'_, $scalar>)| {
+                    let part = |(&e, &y): (&$scalar, &$scalar)| {
+                        (f64::from(e) / (absolute + relative * f64::from(y).abs())).powi(2)
+                    };
+                    let sum: f64 = error.iter().zip(reference).map(part).sum();
+                    (sum / error.len().max(1) as f64).sqrt()
+                };
+                // A row that is not a number must not be passed over, as `f64::max` would.
+                let worse = |a: f64, b: f64| if b > a || b.is_nan() { b } else { a };
+                self.axis_iter(Axis(0)).zip(reference.axis_iter(Axis(0))).map(row).fold(0.0, worse)
+            }
+
             fn dims(&self) -> Vec<usize> {
                 self.shape().to_vec()
             }
@@ -66,56 +119,3 @@ macro_rules! array_state {
 
 array_state!(f32);
 array_state!(f64);
-
-/// Where a sampler's standard normals come from.
-pub trait NoiseSource<S> {
-    /// Standard normals in the shape of `like`. `step` numbers the draws of one run from 0.
-    ///
-    /// # Errors
-    /// When the back end fails.
-    fn normal(&mut self, like: &S, step: u32) -> Result<S, SampleError>;
-}
-
-/// Noise that belongs to the image, not to the batch: row `i` of a state gets the draws of index `first_index + i`.
-#[derive(Debug, Clone, Copy)]
-pub struct AddressedNoise {
-    /// The source, with its seed.
-    pub noise: Noise,
-    /// The stream; [`Stream::SAMPLER`] inside a sampler.
-    pub stream: Stream,
-    /// Index of the first row.
-    pub first_index: u64,
-}
-
-impl AddressedNoise {
-    /// Sampler noise for images `first_index, first_index + 1, …` under a seed.
-    pub fn sampler(seed: u64, first_index: u64) -> Self {
-        Self { noise: Noise::new(seed), stream: Stream::SAMPLER, first_index }
-    }
-
-    /// The draws of `rows` images of `columns` elements in single precision.
-    pub fn rows_f32(&self, rows: usize, columns: usize, step: u32) -> Array2<f32> {
-        let mut values = vec![0.0; rows * columns];
-        self.noise.rows_normal(self.stream, self.first_index, step, &mut values, columns);
-        Array2::from_shape_vec((rows, columns), values).expect("the vector has rows · columns values")
-    }
-
-    /// The draws of `rows` images of `columns` elements in double precision.
-    pub fn rows_f64(&self, rows: usize, columns: usize, step: u32) -> Array2<f64> {
-        let mut values = vec![0.0; rows * columns];
-        self.noise.rows_normal_f64(self.stream, self.first_index, step, &mut values, columns);
-        Array2::from_shape_vec((rows, columns), values).expect("the vector has rows · columns values")
-    }
-}
-
-impl NoiseSource<Array2<f32>> for AddressedNoise {
-    fn normal(&mut self, like: &Array2<f32>, step: u32) -> Result<Array2<f32>, SampleError> {
-        Ok(self.rows_f32(like.nrows(), like.ncols(), step))
-    }
-}
-
-impl NoiseSource<Array2<f64>> for AddressedNoise {
-    fn normal(&mut self, like: &Array2<f64>, step: u32) -> Result<Array2<f64>, SampleError> {
-        Ok(self.rows_f64(like.nrows(), like.ncols(), step))
-    }
-}

@@ -12,7 +12,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{ConfigError, SampleError};
+use crate::error::{ConfigError, SampleError, not_negative};
 use crate::heun::Heun;
 use crate::sampler::{Sampler, Stepper};
 use crate::state::State;
@@ -37,10 +37,8 @@ impl StochasticHeun {
     /// # Errors
     /// When the churn is negative or not finite.
     pub fn new(config: StochasticHeunConfig) -> Result<Self, ConfigError> {
-        if config.churn.is_finite() && config.churn >= 0.0 {
-            return Ok(Self { config });
-        }
-        Err(ConfigError::NotPositive { what: "stochastic-heun", name: "churn", value: config.churn })
+        not_negative("stochastic-heun", "churn", config.churn)?;
+        Ok(Self { config })
     }
 }
 

@@ -7,8 +7,9 @@ use gbm_sde::{Noise, Stream};
 use tch::{Kind, Tensor, no_grad};
 
 use crate::error::SampleError;
+use crate::noise::{AddressedNoise, NoiseSource};
 use crate::prior::Prior;
-use crate::state::{AddressedNoise, NoiseSource, State};
+use crate::state::{Bracket, State};
 
 impl State for Tensor {
     fn duplicate(&self) -> Self {
@@ -22,6 +23,29 @@ impl State for Tensor {
                 let _ = self.g_add_(&(term * beta));
             }
         });
+    }
+
+    fn multiply(&mut self, signs: &mut Self, bracket: &Bracket, denoised: &Self, z: &Self) {
+        no_grad(|| {
+            let mut factor = z * bracket.square;
+            let _ = factor.g_add_scalar_(bracket.noise).g_mul_(z);
+            let _ = factor.g_add_(&((denoised - &*self) * bracket.slope)).g_add_scalar_(bracket.one);
+            let _ = signs.g_mul_(&(factor.ge(0.0).to_kind(self.kind()) * 2.0 - 1.0));
+            let _ = self.g_add_(&factor.abs_().clamp_min_(f64::from(f32::MIN_POSITIVE)).log_());
+        });
+    }
+
+    fn filled(&self, value: f64) -> Self {
+        self.full_like(value)
+    }
+
+    fn error_norm(&self, reference: &Self, absolute: f64, relative: f64) -> f64 {
+        no_grad(|| {
+            let scaled = self / (reference.abs() * relative + absolute);
+            let rows = scaled.size().first().copied().unwrap_or(1).max(1);
+            let squares = scaled.square().reshape([rows, -1]).mean_dim(1, false, Kind::Double);
+            squares.max().sqrt().double_value(&[])
+        })
     }
 
     fn dims(&self) -> Vec<usize> {
@@ -78,6 +102,23 @@ mod tests {
         for (i, &expected) in a.iter().enumerate() {
             assert!((t.double_value(&[i as i64 / 3, i as i64 % 3]) - expected).abs() < 1e-15);
         }
+    }
+
+    #[test]
+    fn the_ambient_kernel_and_the_norm_agree_with_the_array_ones() {
+        let values: [Vec<f64>; 3] = std::array::from_fn(|j| (0..6).map(|i| (i * (j + 2)) as f64 * 0.3 - 1.4).collect());
+        let [mut a, d, z] = values.clone().map(|v| ndarray::Array2::from_shape_vec((2, 3), v).unwrap());
+        let [mut t, td, tz] = values.map(|v| Tensor::from_slice(&v).reshape([2, 3]));
+        let bracket = Bracket { one: 0.9, slope: 0.4, noise: 0.8, square: -0.3 };
+        let (mut signs, mut tensor_signs) = (a.filled(1.0), t.filled(1.0));
+        a.multiply(&mut signs, &bracket, &d, &z);
+        t.multiply(&mut tensor_signs, &bracket, &td, &tz);
+        assert!(signs.iter().any(|&s| s < 0.0) && signs.iter().any(|&s| s > 0.0));
+        let at = |t: &Tensor, i: usize| t.double_value(&[i as i64 / 3, i as i64 % 3]);
+        for (i, (&y, &sign)) in a.iter().zip(&signs).enumerate() {
+            assert!((at(&t, i) - y).abs() < 1e-14 && at(&tensor_signs, i) == sign);
+        }
+        assert!((t.error_norm(&tz, 0.1, 0.2) - a.error_norm(&z, 0.1, 0.2)).abs() < 1e-13);
     }
 
     #[test]

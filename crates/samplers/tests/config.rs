@@ -4,7 +4,9 @@
 
 use gbm_sde::{Drift, Noise, Schedule, ScheduleConfig, Variance};
 use ndarray::Array2;
-use samplers::{ConfigError, Grid, GridConfig, Prior, PriorConfig, PublishedConfig, Sampler, SamplerConfig};
+use samplers::{
+    AdaptiveConfig, ConfigError, Grid, GridConfig, Prior, PriorConfig, PublishedConfig, Sampler, SamplerConfig,
+};
 use score_match::DataMoments;
 
 fn schedule() -> Schedule {
@@ -115,7 +117,17 @@ fn toml_forms() {
     assert_eq!(other.prior, PriorConfig::LogNormal { a: 0.1565, b: 0.8353 });
     let other = read("'karras', r_min = 0.01, r_max = 4.0, rho = 7.0, steps = 18", "'published'").unwrap();
     assert_eq!(other.grid, GridConfig::Published { sigma: 0.8, steps: 1000 });
+    let other = read("'karras', r_min = 0.01, r_max = 4.0, rho = 7.0, steps = 18", "'table', r = [2.0, 0.5]").unwrap();
+    assert_eq!(other.grid.build(None).unwrap().levels(), [4.0, 0.25, 0.0]);
+    let nested = "'predictor-corrector', predictor = { kind = 'dpm-solver-3m', start = 'heun' }";
+    let SamplerConfig::PredictorCorrector(config) = read("'heun'", nested).unwrap().sampler else { panic!() };
+    assert_eq!((config.snr, config.corrections), (0.1, 1));
+    let adaptive = AdaptiveConfig { relative: 1e-3, ..AdaptiveConfig::default() };
+    assert_eq!(read("'heun'", "'adaptive', relative = 1e-3").unwrap().sampler, SamplerConfig::Adaptive(adaptive));
     for (from, to) in [
+        ("'heun'", "'adaptive', relatve = 1e-3"),
+        ("'heun'", "'predictor-corrector'"),
+        ("'heun'", "'dpm-solver-3m', start = 'heunn'"),
         ("'heun'", "'heunn'"),
         ("'heun'", "'heun', steps = 3"),
         ("'heun'", "'dale-langevin', delta = 3"),
@@ -143,5 +155,28 @@ fn samplers_are_built_and_checked() {
         (PublishedConfig { sigma: -0.8, ..published }, "sigma"),
     ] {
         assert!(name(SamplerConfig::PublishedDaleLangevin(bad)).unwrap_err().to_string().contains(word));
+    }
+}
+
+#[test]
+fn settings_that_are_not_allowed_are_named() {
+    for (text, words) in [
+        ("kind = 'unconstrained'\ndrift = nan", "unconstrained: drift must be finite, got NaN"),
+        ("kind = 'milstein'\ndrift = inf", "milstein: drift must be finite"),
+        ("kind = 'stochastic-heun'\nchurn = -1.0", "stochastic-heun: churn must be finite and at least 0, got -1"),
+        ("kind = 'sde-dpm-solver-2m'\neta = -0.5", "eta must be finite and at least 0, got -0.5"),
+        ("kind = 'adaptive'\nrelative = 0.0", "adaptive: relative must be positive"),
+        ("kind = 'adaptive'\nabsolute = -1.0", "adaptive: absolute must be positive"),
+        ("kind = 'adaptive'\nmost_steps = 0", "adaptive: most_steps must be at least 1"),
+        ("kind = 'predictor-corrector'\npredictor = { kind = 'heun' }\nsnr = 1.0", "snr must be below 1, got 1"),
+        (
+            "kind = 'predictor-corrector'\npredictor = { kind = 'heun' }\ncorrections = 0",
+            "corrections must be at least 1",
+        ),
+        ("kind = 'predictor-corrector'\npredictor = { kind = 'milstein' }", "`milstein` cannot be the predictor"),
+        ("kind = 'published-unconstrained'\ndelta = 0.0", "published-unconstrained: delta must be positive"),
+    ] {
+        let error = toml::from_str::<SamplerConfig>(text).unwrap().build::<Array2<f64>>().err().unwrap();
+        assert!(error.to_string().contains(words), "{error}");
     }
 }

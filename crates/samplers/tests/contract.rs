@@ -9,8 +9,8 @@ use std::ops::ControlFlow;
 use gbm_sde::{LogNormalMixture, Noise, Stream};
 use ndarray::Array2;
 use samplers::{
-    AddressedNoise, DaleLangevin, Grid, GridConfig, Heun, NoiseSource, Prior, PublishedConfig, PublishedDaleLangevin,
-    SampleError, Sampler, State,
+    AddressedNoise, AmbientConfig, DaleLangevin, Grid, GridConfig, Heun, Milstein, NoiseSource, Prior, Published,
+    PublishedConfig, SampleError, Sampler, SamplerConfig, State, Unconstrained,
 };
 use score_match::{DenoiseError, Denoiser};
 
@@ -36,8 +36,62 @@ fn published_grid(steps: usize) -> Grid {
     GridConfig::Published { sigma: 0.8, steps }.build(None).unwrap()
 }
 
-fn samplers<S: State>() -> Vec<Box<dyn Sampler<S>>> {
-    vec![Box::new(DaleLangevin), Box::new(Heun), Box::new(PublishedDaleLangevin::new(published()).unwrap())]
+/// Every sampler whose calls do not depend on the state.
+const SAMPLERS: &str = "
+    [[sampler]]
+    kind = 'dale-langevin'
+    [[sampler]]
+    kind = 'unconstrained'
+    drift = 0.0
+    [[sampler]]
+    kind = 'milstein'
+    [[sampler]]
+    kind = 'ancestral'
+    [[sampler]]
+    kind = 'euler'
+    [[sampler]]
+    kind = 'heun'
+    [[sampler]]
+    kind = 'dpm-solver-2m'
+    [[sampler]]
+    kind = 'dpm-solver-3m'
+    [[sampler]]
+    kind = 'dpm-solver-3m'
+    start = 'heun'
+    [[sampler]]
+    kind = 'stochastic-heun'
+    churn = 4.0
+    [[sampler]]
+    kind = 'sde-dpm-solver-2m'
+    [[sampler]]
+    kind = 'sde-dpm-solver-2m'
+    eta = 0.0
+    [[sampler]]
+    kind = 'predictor-corrector'
+    predictor = { kind = 'dpm-solver-2m' }
+    snr = 0.2
+    corrections = 2
+    [[sampler]]
+    kind = 'published-dale-langevin'
+    delta = 0.03
+    inner = 2
+    anneal = 0.9
+    final_passes = 3
+    [[sampler]]
+    kind = 'published-unconstrained'
+    delta = 0.03
+    inner = 2
+    anneal = 0.9
+    final_passes = 3
+";
+
+#[derive(serde::Deserialize)]
+struct File {
+    sampler: Vec<SamplerConfig>,
+}
+
+fn samplers<S: State + 'static>() -> Vec<Box<dyn Sampler<S>>> {
+    toml::from_str::<File>(SAMPLERS).unwrap().sampler.iter().map(|s| s.build().unwrap()).collect()
 }
 
 const PRIOR: Prior = Prior { mean: 0.1, sd: 0.9 };
@@ -50,7 +104,7 @@ fn an_image_does_not_depend_on_its_batch() {
     for sampler in samplers::<Array2<f64>>() {
         let mut run = |first: u64, n: usize| {
             let mut source = AddressedNoise::sampler(6, first);
-            sampler.sample(PRIOR.draw_f64(&noise, first, n, 3), &mixture(), &mut source, &grid, go).unwrap()
+            sampler.sample(PRIOR.draw_f64(&noise, first, n, 3), &mixture(), &mut source, &grid, go).unwrap().state
         };
         let (all, three, late) = (run(0, 8), run(0, 3), run(5, 2));
         assert_eq!(all.slice_axis(ndarray::Axis(0), (..3).into()), three, "{}", sampler.name());
@@ -60,7 +114,7 @@ fn an_image_does_not_depend_on_its_batch() {
     for sampler in samplers::<Array2<f32>>() {
         let mut run = |n: usize| {
             let mut source = AddressedNoise::sampler(6, 0);
-            sampler.sample(PRIOR.draw_f32(&noise, 0, n, 3), &Narrow(mixture()), &mut source, &grid, go).unwrap()
+            sampler.sample(PRIOR.draw_f32(&noise, 0, n, 3), &Narrow(mixture()), &mut source, &grid, go).unwrap().state
         };
         assert_eq!(run(8).slice_axis(ndarray::Axis(0), (..3).into()), run(3), "{}", sampler.name());
     }
@@ -71,12 +125,12 @@ fn an_image_does_not_depend_on_its_batch() {
 fn published_form_equals_the_loop_written_out() {
     let PublishedConfig { delta, inner, anneal, sigma, final_passes } = published();
     let (steps, seed, images) = (10, 77, 4usize);
-    let sampler = PublishedDaleLangevin::new(published()).unwrap();
+    let sampler = Published::dale_langevin(published()).unwrap();
     let noise = Noise::new(seed);
     let start = PRIOR.draw_f64(&noise, 0, images, 3);
     let mut source = AddressedNoise::sampler(seed, 0);
     let go = &mut |_: samplers::Step<'_, Array2<f64>>| ControlFlow::Continue(());
-    let end = sampler.sample(start, &mixture(), &mut source, &published_grid(steps), go).unwrap();
+    let end = sampler.sample(start, &mixture(), &mut source, &published_grid(steps), go).unwrap().state;
 
     let mu = sigma * sigma / 2.0;
     let mut x = Array2::<f64>::zeros((images, 3));
@@ -114,7 +168,7 @@ fn dale_langevin_equals_the_exponentiated_update() {
     let grid = GridConfig::LogNoise { r_min: 0.05, r_max: 2.0, steps: 15 }.build(None).unwrap();
     let mut source = AddressedNoise::sampler(3, 0);
     let go = &mut |_: samplers::Step<'_, Array2<f64>>| ControlFlow::Continue(());
-    let end = DaleLangevin.sample(PRIOR.draw_f64(&noise, 0, 2, 3), &mixture(), &mut source, &grid, go).unwrap();
+    let end = DaleLangevin.sample(PRIOR.draw_f64(&noise, 0, 2, 3), &mixture(), &mut source, &grid, go).unwrap().state;
     let drift = |v: f64| -0.5 * v;
     let mut x = PRIOR.draw_f64(&noise, 0, 2, 3).mapv(|y| (y + drift(4.0)).exp());
     for (k, pair) in grid.levels().windows(2).enumerate() {
@@ -128,6 +182,43 @@ fn dale_langevin_equals_the_exponentiated_update() {
         }
     }
     assert!(end.iter().zip(&x).all(|(a, b)| (a - b.ln()).abs() < 1e-12));
+}
+
+/// The ambient updates, from the paper's formulas on signed states, with a drift; steps so large that signs change.
+#[test]
+fn the_ambient_samplers_equal_the_paper_and_change_signs() {
+    let (seed, images, drift) = (5, 40usize, 0.25);
+    let noise = Noise::new(seed);
+    let grid = GridConfig::Karras { r_min: 0.3, r_max: 2.0, rho: 3.0, steps: 6 }.build(None).unwrap();
+    let config = AmbientConfig { drift };
+    let pair: [Box<dyn Sampler<Array2<f64>>>; 2] =
+        [Box::new(Unconstrained::new(config).unwrap()), Box::new(Milstein::new(config).unwrap())];
+    for (sampler, milstein) in pair.iter().zip([0.0, 1.0]) {
+        let mut source = AddressedNoise::sampler(seed, 0);
+        let go = &mut |_: samplers::Step<'_, Array2<f64>>| ControlFlow::Continue(());
+        let start = PRIOR.draw_f64(&noise, 0, images, 3);
+        let end = sampler.sample(start.clone(), &mixture(), &mut source, &grid, go).unwrap();
+        let m = |v: f64| (drift - 0.5) * v;
+        let mut x = start.mapv(|y| (y + m(4.0)).exp());
+        for (k, pair) in grid.levels().windows(2).enumerate() {
+            let (v, v_next) = (pair[0], pair[1]);
+            let y_bar = x.mapv(|x| x.abs().ln() - m(v));
+            let h = (mixture().denoise(&y_bar, v).unwrap() - &y_bar) / v - 1.0;
+            let dv = v - v_next; // σ²δ
+            for ((i, j), x) in x.indexed_iter_mut() {
+                let z = noise.normal(Stream::SAMPLER, i as u64, k as u32, j);
+                let square = milstein * 0.5 * dv * (z * z - 1.0);
+                *x *= 1.0 + (2.0 - drift + h[[i, j]]) * dv + dv.sqrt() * z + square;
+            }
+        }
+        let signs = end.signs.unwrap();
+        assert!(signs.iter().all(|s| s.abs() == 1.0));
+        let flipped = signs.iter().filter(|&&s| s < 0.0).count();
+        assert!(flipped > 5 && flipped < 110, "{}: {flipped}", sampler.name());
+        for ((y, sign), x) in end.state.iter().zip(&signs).zip(&x) {
+            assert!((sign * y.exp() / x - 1.0).abs() < 1e-9, "{} {y} {sign} {x}", sampler.name());
+        }
+    }
 }
 
 struct Counting(LogNormalMixture, Cell<usize>);
@@ -151,7 +242,9 @@ fn calls_are_counted_and_levels_seen() {
             ControlFlow::Continue(())
         };
         let start = Array2::zeros((2, 3));
-        sampler.sample(start, &denoiser, &mut AddressedNoise::sampler(0, 0), &grid, &mut on_step).unwrap();
+        let mut noise = AddressedNoise::sampler(0, 0);
+        let end = sampler.sample(start, &denoiser, &mut noise, &grid, &mut on_step).unwrap();
+        assert_eq!(end.calls, denoiser.1.get());
         assert_eq!(denoiser.1.get(), sampler.calls(9), "{}", sampler.name());
         assert_eq!(seen, grid.levels()[1..]);
     }
@@ -165,7 +258,8 @@ fn a_callback_can_stop() {
         if step.index == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let mut noise = AddressedNoise::sampler(0, 0);
-    let end = Heun.sample(Array2::ones((1, 3)), &mixture(), &mut noise, &published_grid(9), &mut on_step).unwrap();
+    let end =
+        Heun.sample(Array2::ones((1, 3)), &mixture(), &mut noise, &published_grid(9), &mut on_step).unwrap().state;
     assert_eq!(states.len(), 4);
     assert_eq!(states[3], end);
 }

@@ -39,7 +39,7 @@ fn start(mixture: &LogNormalMixture, n: usize, v: f64) -> Dense {
 
 fn run(sampler: &dyn Sampler<Dense>, denoiser: &dyn Denoiser<Dense>, state: Dense, grid: &Grid) -> Dense {
     let mut noise = AddressedNoise::sampler(17, 0);
-    sampler.sample(state, denoiser, &mut noise, grid, &mut |_| ControlFlow::Continue(())).unwrap()
+    sampler.sample(state, denoiser, &mut noise, grid, &mut |_| ControlFlow::Continue(())).unwrap().state
 }
 
 /// Wasserstein-1 distance of one coordinate to the clean data: mean distance of sorted values to quantiles.
@@ -134,7 +134,7 @@ fn heun_has_order_two() {
         let mut stop = |step: samplers::Step<'_, Dense>| {
             if step.index + 1 == n { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        let end = Heun.sample(at(9.0), &mixture, &mut noise, &Grid::new(levels).unwrap(), &mut stop).unwrap();
+        let end = Heun.sample(at(9.0), &mixture, &mut noise, &Grid::new(levels).unwrap(), &mut stop).unwrap().state;
         (end - at(to * to)).mapv(f64::abs).mean().unwrap()
     });
     let slope = order(&steps, &errors);
@@ -165,8 +165,10 @@ fn dale_langevin_has_weak_order_one() {
         let mut state = Dense::from_elem((n + 2, 1), mean + 1.0);
         state[[1, 0]] += 1.0;
         let grid = Grid::new(levels).unwrap();
-        let end =
-            DaleLangevin.sample(state, &denoiser, &mut Impulse, &grid, &mut |_| ControlFlow::Continue(())).unwrap();
+        let end = DaleLangevin
+            .sample(state, &denoiser, &mut Impulse, &grid, &mut |_| ControlFlow::Continue(()))
+            .unwrap()
+            .state;
         let response = |i: usize| (end[[i, 0]] - end[[0, 0]]).powi(2);
         let variance = (data + from) * response(1) + (2..n + 2).map(response).sum::<f64>();
         // The exact reverse equation shrinks the deviation of the mean by data/(data + from).

@@ -102,20 +102,27 @@ pub fn sample(run: &Path, out: &Path, request: &SampleRequest, session: &Session
     Ok(())
 }
 
-/// `dale compare-samplers`: prints the table, writes it into `folder`, and tells whether a second-order
-/// sampler with at most 40 calls is at least as good as Dale–Langevin.
+/// `dale compare-samplers`: prints the table, writes it into `folder`, and tells what should hold of it and does not.
 ///
 /// # Errors
 /// If the folder does not exist, or sampling or judging fails.
-pub fn compare_samplers(run: &Path, folder: &Path, n: usize, calls: usize, session: &Session) -> Result<bool> {
+pub fn compare_samplers(
+    run: &Path,
+    folder: &Path,
+    request: &compare::Request,
+    session: &Session,
+) -> Result<Vec<String>> {
     if !folder.is_dir() {
         bail!("{}: not a folder", folder.display());
     }
     let (experiment, trained) = open(run, session)?;
     let data = loading::load_for(&experiment, session).context("the comparison needs the data set's test images")?;
-    let comparison = compare::compare(&trained, &experiment, &data, (n, calls), &compare::earlier(folder), session)?;
+    let mut save = |rows: &compare::Comparison| compare::save(rows, folder);
+    let before = compare::earlier(folder);
+    let comparison = compare::compare(&trained, &experiment, &data, request, &before, session, &mut save)?;
     println!("{}", compare::write(&comparison, folder)?);
-    Ok(comparison.verdict()?.0)
+    let verdicts = comparison.verdict().ok().into_iter().chain(comparison.few_calls_suffice());
+    Ok(verdicts.filter(|(holds, _)| !holds).map(|(_, text)| text).collect())
 }
 
 /// `dale doctor`.

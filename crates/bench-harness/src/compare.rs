@@ -5,7 +5,6 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use gbm_sde::Schedule;
 use models::write::write_atomically;
-use samplers::{GridConfig, SamplerConfig, StochasticHeunConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Experiment, SamplingConfig};
@@ -14,6 +13,10 @@ use crate::evaluate::{Judge, Score};
 use crate::figures;
 use crate::generate::{Trained, generate};
 use crate::session::Session;
+
+mod plan;
+
+use plan::{names, plans};
 
 /// The comparison; `samplers.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,51 +40,64 @@ pub struct Row {
     pub score: Score,
 }
 
-/// Deterministic and stochastic Heun with few calls, and Dale–Langevin at `calls` of them, `n` images each, from the same
-/// draws of the same prior. Rows of `before` that depend on exactly the same things are taken over.
+/// What to compare.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Images of each row.
+    pub n: usize,
+    /// Network calls at which every sampler is tried.
+    pub calls: Vec<usize>,
+    /// Network calls at which the paper's own two are tried besides.
+    pub paper_calls: Vec<usize>,
+    /// Only these samplers, by name; all when empty.
+    pub only: Vec<String>,
+}
+
+/// Samplers at several numbers of network calls, `n` images each, from the same draws of the same prior. Rows of `before` that
+/// depend on exactly the same things are taken over; `save` sees every new row at once.
 ///
 /// # Errors
-/// If sampling or judging fails.
+/// If sampling, judging or saving fails.
 pub fn compare(
     trained: &Trained,
     experiment: &Experiment,
     data: &Dataset,
-    (n, calls): (usize, usize),
+    request: &Request,
     before: &[Row],
     session: &Session,
+    save: &mut dyn FnMut(&Comparison) -> Result<()>,
 ) -> Result<Comparison> {
     let judge = Judge::new(data, &experiment.evaluation, experiment.seed, session.device)?;
     let schedule = Schedule::new(experiment.process.clone())?;
-    let (heun, churned) = (SamplerConfig::Heun {}, SamplerConfig::StochasticHeun(CHURN));
-    let dale_langevin = SamplerConfig::DaleLangevin {};
-    let plans = [(heun, 6), (heun, 10), (heun, 18), (churned, 12), (churned, 20), (dale_langevin, calls)];
-    let mut rows = Vec::new();
-    for (sampler, steps) in plans {
-        let grid = plan_grid(&experiment.sampling.grid, &sampler, steps);
-        let sampling = SamplingConfig { n, sampler, grid, ..experiment.sampling.clone() };
-        let same = |r: &&Row| {
-            r.weights == trained.sha256
-                && r.seed == experiment.seed
-                && r.sampling == sampling
-                && r.score.fingerprint == judge.fingerprint(n)
-        };
-        if let Some(row) = before.iter().find(same) {
-            tracing::info!("{} with {} steps: measured before", row.score.name, steps);
-            rows.push(row.clone());
+    let mut comparison = Comparison { data: data.title(), rows: Vec::new() };
+    let plans = plans(&experiment.sampling, request)?;
+    let same = |row: &Row, sampling: &SamplingConfig| {
+        row.weights == trained.sha256
+            && row.seed == experiment.seed
+            && row.sampling == *sampling
+            && row.score.fingerprint == judge.fingerprint(request.n)
+    };
+    // What is known already comes first, so that nothing of it is lost when the rest is interrupted.
+    comparison.rows.extend(plans.iter().filter_map(|plan| before.iter().find(|row| same(row, plan)).cloned()));
+    tracing::info!("{} of {} rows were measured before", comparison.rows.len(), plans.len());
+    for sampling in &plans {
+        if comparison.rows.iter().any(|row| same(row, sampling)) {
             continue;
         }
-        let out = generate(trained, &sampling, experiment.pixels, &schedule, experiment.seed, session)?;
+        let out = generate(trained, sampling, experiment.pixels, &schedule, experiment.seed, session)?;
         let mut score = judge.score(out.sampler, out.images.view())?;
         score.calls = Some(out.calls);
-        score.seconds_per_image = Some(out.seconds / n as f64);
+        score.seconds_per_image = Some(out.seconds / request.n as f64);
         tracing::info!("{} with {} calls: cnn-fid {:.1}", out.sampler, out.calls, score.cnn_fid);
-        rows.push(Row { weights: trained.sha256.clone(), seed: experiment.seed, sampling, score });
+        let row = Row { weights: trained.sha256.clone(), seed: experiment.seed, sampling: sampling.clone(), score };
+        comparison.rows.push(row);
+        save(&comparison)?;
     }
-    Ok(Comparison { data: data.title(), rows })
+    let order: Vec<&str> = names(&plans)?;
+    let place = |row: &Row| order.iter().position(|name| *name == row.score.name).unwrap_or(usize::MAX);
+    comparison.rows.sort_by_key(|row| (place(row), row.score.calls));
+    Ok(comparison)
 }
-
-/// Churn of the stochastic row.
-const CHURN: StochasticHeunConfig = StochasticHeunConfig { churn: 8.0 };
 
 /// The rows of an earlier comparison in `folder`; none if there is none.
 #[must_use]
@@ -91,27 +107,37 @@ pub fn earlier(folder: &Path) -> Vec<Row> {
     read().map(|c| c.rows).unwrap_or_default()
 }
 
-/// Dale–Langevin leaves the noise of its last step in the image, so its grid goes down to where that is about one of 255
-/// grey levels; Heun ends in `D`, which has none.
-const QUIET: f64 = 0.004;
-
-/// The experiment's grid with `n` steps, for this sampler.
-fn plan_grid(grid: &GridConfig, sampler: &SamplerConfig, n: usize) -> GridConfig {
-    let noisy = sampler.leaves_noise();
-    let lowest = |r_min: f64| if noisy { r_min.min(QUIET) } else { r_min };
-    match *grid {
-        GridConfig::NoiseLevel { r_min, r_max, .. } => GridConfig::NoiseLevel { r_min: lowest(r_min), r_max, steps: n },
-        GridConfig::Karras { r_min, r_max, rho, .. } => {
-            GridConfig::Karras { r_min: lowest(r_min), r_max, rho, steps: n }
-        }
-        GridConfig::LogNoise { r_min, r_max, .. } => GridConfig::LogNoise { r_min: lowest(r_min), r_max, steps: n },
-        GridConfig::UniformTime { .. } => GridConfig::UniformTime { steps: n },
-        GridConfig::Published { sigma, .. } => GridConfig::Published { sigma, steps: n },
-        GridConfig::Table { .. } => grid.clone(),
-    }
-}
-
 impl Comparison {
+    /// The row of the smallest `cnn-fid` among those with at most `calls` network calls.
+    #[must_use]
+    pub fn best(&self, calls: usize) -> Option<&Score> {
+        let rows = self.rows.iter().map(|row| &row.score).filter(|s| s.calls.is_some_and(|c| c <= calls));
+        rows.min_by(|a, b| a.cnn_fid.total_cmp(&b.cnn_fid))
+    }
+
+    /// Whether the best with at most 20 calls is, within its 95% interval, as good as the best with any number, and a sentence that
+    /// says it; none without such a row.
+    #[must_use]
+    pub fn few_calls_suffice(&self) -> Option<(bool, String)> {
+        let (few, any) = self.best(20).zip(self.best(usize::MAX))?;
+        let low = few.cnn_fid - 1.96 * few.cnn_fid_sd;
+        let holds = any.cnn_fid >= low;
+        let text = format!(
+            "With at most 20 calls {} is best, at {}: cnn-fid {:.1} ± {:.1}, 95% interval from {low:.1}. The best with any number is {} at \
+             {}: {:.1} ± {:.1}, {} that interval.",
+            few.name,
+            few.calls.unwrap_or_default(),
+            few.cnn_fid,
+            few.cnn_fid_sd,
+            any.name,
+            any.calls.unwrap_or_default(),
+            any.cnn_fid,
+            any.cnn_fid_sd,
+            if holds { "within" } else { "below" },
+        );
+        Some((holds, text))
+    }
+
     /// Whether a second-order sampler with at most 40 calls is at least as good by `cnn-fid` as Dale–Langevin, and a
     /// sentence that says it.
     ///
@@ -144,18 +170,28 @@ impl Comparison {
     }
 }
 
-/// Writes `samplers.json` and `samplers.md` into `folder`, and returns the table as terminal text.
+/// Writes `samplers.json` into `folder`.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn save(comparison: &Comparison, folder: &Path) -> Result<()> {
+    let json = serde_json::to_string_pretty(comparison)? + "\n";
+    write_atomically(&folder.join("samplers.json"), json.as_bytes())?;
+    Ok(())
+}
+
+/// Writes `samplers.json`, `samplers.md` and the chart `samplers.svg` into `folder`, and returns the table as terminal text.
 ///
 /// # Errors
 /// If they cannot be written.
 pub fn write(comparison: &Comparison, folder: &Path) -> Result<String> {
+    save(comparison, folder)?;
     let table = figures::comparison_table(comparison)?;
-    let json = serde_json::to_string_pretty(comparison)? + "\n";
-    write_atomically(&folder.join("samplers.json"), json.as_bytes())?;
-    write_atomically(
-        &folder.join("samplers.md"),
-        format!("{}\n{}\n", table.to_markdown(), comparison.verdict()?.1).as_bytes(),
-    )?;
-    let (_, verdict) = comparison.verdict()?;
-    Ok(format!("{}\n{verdict}", table.to_text()))
+    let few = comparison.few_calls_suffice().map(|(_, text)| text);
+    let verdicts: Vec<String> = comparison.verdict().ok().map(|(_, text)| text).into_iter().chain(few).collect();
+    let verdicts = verdicts.join("\n\n");
+    write_atomically(&folder.join("samplers.md"), format!("{}\n{verdicts}\n", table.to_markdown()).as_bytes())?;
+    let chart = figures::comparison_chart(comparison)?;
+    write_atomically(&folder.join("samplers.svg"), chart.as_str().as_bytes())?;
+    Ok(format!("{}\n{verdicts}", table.to_text()))
 }

@@ -209,7 +209,7 @@ fn held_out_from(data: &Dataset) -> usize {
 
 fn to_bytes(log_pixels: Vec<f32>, n: usize, h: usize, w: usize, pixel_map: PixelMap) -> Result<Array3<u8>> {
     let tensor = Tensor::from_slice(&log_pixels).f_view([n as i64, 1, h as i64, w as i64])?;
-    Ok(pixels::to_array(&pixel_map.bytes(&tensor)?)?)
+    Ok(pixels::to_array(&pixel_map.bytes(&tensor, None)?)?)
 }
 
 /// Features of images, N × 128.

@@ -168,7 +168,7 @@ fn path(run: &Run, trained: &Trained, data: &Dataset, session: &Session) -> Resu
     let (first, _) = data.test.slice(0..1);
     let y0 = e.pixels.log_tensor(&pixels::to_tensor(first, session.device)?)?;
     let z = pixels::normals(&Noise::new(e.seed), PATH_NOISE, 0, trained.shape(1), session.device)?;
-    let noised = levels.iter().map(|r| pixels::to_array(&e.pixels.bytes(&(&y0 + &z * *r))?).map_err(Into::into));
+    let noised = levels.iter().map(|r| pixels::to_array(&e.pixels.bytes(&(&y0 + &z * *r), None)?).map_err(Into::into));
     let forward = join(noised.collect::<Result<Vec<_>>>()?)?;
     let captions = |rs: &[f64]| rs.iter().map(|r| format!("r = {}", short(*r))).collect();
     let forward = Strip { name: "forward".into(), images: forward, captions: captions(&levels) };
@@ -313,6 +313,35 @@ pub fn comparison_table(comparison: &Comparison) -> Result<Table> {
         "sampler",
         &comparison.rows.iter().map(|r| r.score.clone()).collect::<Vec<_>>(),
     )
+}
+
+/// `cnn-fid` against network calls, a line for each sampler.
+///
+/// # Errors
+/// As [`Chart::draw`].
+pub fn comparison_chart(comparison: &Comparison) -> Result<Svg> {
+    let mut series: Vec<Series> = Vec::new();
+    for score in comparison.rows.iter().map(|row| &row.score) {
+        let Some(calls) = score.calls else { continue };
+        if series.last().is_none_or(|last| last.name != score.name) {
+            series.push(Series { name: score.name.clone(), mark: Mark::Both, ..Series::default() });
+        }
+        if let Some(last) = series.last_mut() {
+            last.points.push((calls as f64, score.cnn_fid));
+            let half = 1.96 * score.cnn_fid_sd;
+            last.band.push(((score.cnn_fid - half).max(0.5 * score.cnn_fid), score.cnn_fid + half));
+        }
+    }
+    let chart = Chart {
+        title: format!("Samplers on the same weights, {}", comparison.data),
+        x_label: "network calls for an image".into(),
+        y_label: "cnn-fid, with 95% intervals".into(),
+        x_scale: Scale::Log,
+        y_scale: Scale::Log,
+        series,
+        ..Chart::default()
+    };
+    Ok(chart.draw()?)
 }
 
 fn scores(caption: &str, first: &str, scores: &[Score]) -> Result<Table> {

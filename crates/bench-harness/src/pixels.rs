@@ -112,7 +112,7 @@ mod tests {
         for map in [MAP, PixelMap { low: 0.05, high: 1.05 }] {
             let bytes = Array3::from_shape_fn((1, 16, 16), |(_, i, j)| (16 * i + j) as u8);
             let tensor = to_tensor(bytes.view(), Device::Cpu).unwrap();
-            let back = map.bytes(&map.log_tensor(&tensor).unwrap()).unwrap();
+            let back = map.bytes(&map.log_tensor(&tensor).unwrap(), None).unwrap();
             assert_eq!(to_array(&back).unwrap(), bytes);
         }
     }
@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn out_of_range_pixels_are_clamped() {
         let logs = Tensor::from_slice(&[-5.0_f32, 0.5_f32.ln(), 3.0_f32.ln(), 9.0]).view([1, 1, 2, 2]);
-        let bytes = to_array(&MAP.bytes(&logs).unwrap()).unwrap();
+        let bytes = to_array(&MAP.bytes(&logs, None).unwrap()).unwrap();
         assert_eq!(bytes.into_raw_vec_and_offset().0, [0, 0, 255, 255]);
     }
 

@@ -45,6 +45,12 @@ bench: setup
 bench-pytorch: build
     .venv/bin/python scripts/bench_pytorch.py
 
+# The samplers against numpy and diffusers on the same noise (needs `just setup-pytorch`)
+oracle-samplers:
+    cargo build --quiet --release -p samplers --example run_samplers
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check diffusers==0.42.1
+    .venv/bin/python scripts/oracle_samplers.py
+
 # The forward process with its noise against numpy, on one core, side by side (needs numpy: `just setup-pytorch` has it)
 bench-perturb *arguments:
     cargo build --release -p gbm-sde --example perturb_speed

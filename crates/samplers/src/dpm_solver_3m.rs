@@ -8,11 +8,11 @@
 //! ```
 //!
 //! `D` is carried on as the parabola in `λ = −ln r` through its last three values, and integrated exactly. The second step has only
-//! two values and takes the line; the first is Euler's or, with `start = "heun"`, both are Heun's. The last step, to `r' = 0`, is
+//! two values and is DPM-Solver++ (2M)'s; the first is Euler's or, with `start = "heun"`, both are Heun's. The last step, to `r' = 0`, is
 //! Euler's. Order 3 with that start, 2 without; one network call a step, and two more for the start.
 //!
-//! Source: Lu, Zhou, Bao, Chen, Li and Zhu (2022), arXiv 2211.01095, in k-diffusion's form (`dpmpp_3m_sde` without noise), in
-//! the logarithm of the state.
+//! Source: Lu, Zhou, Bao, Chen, Li and Zhu (2022), arXiv 2211.01095, as in `diffusers`, in the logarithm of
+//! the state.
 
 use serde::{Deserialize, Serialize};
 
@@ -55,7 +55,7 @@ impl DpmSolver3M {
 }
 
 /// `(e^{−h} − 1)/h + 1`.
-pub(crate) fn phi_2(h: f64) -> f64 {
+fn phi_2(h: f64) -> f64 {
     // Below, the two terms cancel to more than half of the digits.
     if h < 1e-4 { h * (0.5 - h / 6.0) } else { (-h).exp_m1() / h + 1.0 }
 }
@@ -76,7 +76,7 @@ impl<S: State> Sampler<S> for DpmSolver3M {
             _ if warm => heun::correct(s, &denoised)?,
             [] => s.state.combine(rho, &[(1.0 - rho, &denoised)]),
             [(v_before, ref before)] => {
-                let slope = phi_2(h) * h / log_ratio(v_before, s.v);
+                let slope = 0.5 * (1.0 - rho) * h / log_ratio(v_before, s.v);
                 s.state.combine(rho, &[(1.0 - rho + slope, &denoised), (-slope, before)]);
             }
             [(v1, ref first), (v2, ref second), ..] => {

@@ -4,7 +4,7 @@
 
 mod reference;
 
-use gbm_sde::lognormal::{normal_cdf, normal_ln_cdf, normal_quantile};
+use gbm_sde::lognormal::{normal_cdf, normal_ln_cdf, normal_pdf, normal_quantile};
 use gbm_sde::{LogNormal, LogNormalError, Noise, Stream};
 use proptest::prelude::*;
 
@@ -214,6 +214,11 @@ fn standard_errors_are_the_spread_of_the_estimates() {
     let fit = LogNormal::fit_moments(&[mean - sd, mean + sd]).unwrap();
     assert!(close(fit.mu_error, (moment_mu * n / 2.0).sqrt(), 1e-12));
     assert!(close(fit.sigma_error, (moment_s2 * n / 2.0).sqrt(), 1e-11));
+    // At another volatility, where 2σ is not 1: small against the law's own, the error of σ̂ tends to that of a normal's.
+    let narrow = LogNormal::new(-1.0, 1e-3).unwrap();
+    let (mean, sd) = (narrow.mean(), narrow.variance().sqrt());
+    let fit = LogNormal::fit_moments(&[mean - sd, mean + sd]).unwrap();
+    assert!(close(fit.sigma_error, 1e-3 / 4f64.sqrt(), 1e-5), "{}", fit.sigma_error);
 }
 
 #[test]
@@ -229,4 +234,18 @@ fn fits_refuse_bad_data() {
     assert_eq!(LogNormal::new(0.0, -1.0), Err(LogNormalError::Scale(-1.0)));
     assert_eq!(LogNormal::new(0.0, f64::INFINITY), Err(LogNormalError::Scale(f64::INFINITY)));
     assert_eq!(LogNormal::new(f64::INFINITY, 1.0), Err(LogNormalError::Location(f64::INFINITY)));
+}
+
+/// The standard normal density by its defining properties, and which way a draw goes.
+#[test]
+fn the_normal_density_is_the_slope_of_its_distribution() {
+    assert!(close(normal_pdf(0.0), 1.0 / std::f64::consts::TAU.sqrt(), 1e-15));
+    for z in [-3.0, -0.7, 0.2, 1.9] {
+        let slope = (normal_cdf(z + 1e-4) - normal_cdf(z - 1e-4)) / 2e-4;
+        assert!(close(normal_pdf(z), slope, 1e-7), "{z}: {} {slope}", normal_pdf(z));
+    }
+    let law = LogNormal::new(0.3, 0.8).unwrap();
+    for p in [0.01, 0.4, 0.999] {
+        assert!(close(law.sample(normal_quantile(p)), law.quantile(p), 1e-14));
+    }
 }

@@ -110,3 +110,22 @@ fn bad_mixtures_are_refused() {
     assert!(matches!(new(&[1.0], &[&[f64::NAN]], &[&[1.0]]), MixtureError::Value { what: "mean", .. }));
     assert!(matches!(new(&[1.0], &[&[0.0]], &[&[0.0]]), MixtureError::Value { what: "variance", .. }));
 }
+
+/// Draws of a mixture of four that do not overlap fall into each as often as its weight says.
+#[test]
+fn every_component_is_drawn_as_often_as_its_weight_says() {
+    let weights = [0.1, 0.35, 0.15, 0.4];
+    let means = (0..4).map(|k| vec![10.0 * f64::from(k)]).collect();
+    let mixture = LogNormalMixture::new(weights.to_vec(), means, vec![vec![0.1]; 4]).unwrap();
+    let (noise, n) = (Noise::new(11), 20_000);
+    let mut counts = [0_usize; 4];
+    let mut y = [0.0];
+    for index in 0..n {
+        mixture.sample_into(&noise, Stream::PRIOR, index, &mut y);
+        counts[(y[0] / 10.0).round() as usize] += 1;
+    }
+    for (count, weight) in counts.iter().zip(weights) {
+        let error = (weight * (1.0 - weight) / n as f64).sqrt();
+        assert!((*count as f64 / n as f64 - weight).abs() < 4.5 * error, "{counts:?}");
+    }
+}

@@ -112,7 +112,7 @@ mod tests {
         let bracket = Bracket { one: 0.9, slope: 0.4, noise: 0.8, square: -0.3 };
         let (mut signs, mut tensor_signs) = (a.filled(1.0), t.filled(1.0));
         a.multiply(&mut signs, &bracket, &d, &z);
-        t.multiply(&mut tensor_signs, &bracket, &td, &tz);
+        State::multiply(&mut t, &mut tensor_signs, &bracket, &td, &tz);
         assert!(signs.iter().any(|&s| s < 0.0) && signs.iter().any(|&s| s > 0.0));
         let at = |t: &Tensor, i: usize| t.double_value(&[i as i64 / 3, i as i64 % 3]);
         for (i, (&y, &sign)) in a.iter().zip(&signs).enumerate() {

@@ -15,6 +15,7 @@
 //! the schedule are exact, so a step may be of any size.
 #![cfg_attr(doc, doc = include_str!("../../../docs/math.html"))]
 
+use crate::normal::normal_cdf;
 use crate::schedule::Schedule;
 
 /// Why a step is refused.
@@ -96,6 +97,18 @@ impl EulerFactor {
     /// ```
     pub fn apply(&self, x: f64, h: f64, z: f64) -> f64 {
         x * (1.0 + self.a + self.b * h + self.c * z)
+    }
+
+    /// Probability that the update changes the sign of `x`, over its normal: `Φ(−(1 + a + b h)/c)`.
+    ///
+    /// ```
+    /// let euler = gbm_sde::LogStep::between_levels(0.5, 0.25)?.euler_factor();
+    /// // At h = −3/2 the factor is 1 + ½ z, negative for z below −2.
+    /// assert!((euler.flip_probability(-1.5) - gbm_sde::normal::normal_cdf(-2.0)).abs() < 1e-16);
+    /// # Ok::<(), gbm_sde::StepError>(())
+    /// ```
+    pub fn flip_probability(&self, h: f64) -> f64 {
+        normal_cdf(-(1.0 + self.a + self.b * h) / self.c)
     }
 }
 

@@ -70,6 +70,14 @@ pub enum ConfigError {
     /// A grid that is uniform in time needs a schedule.
     #[error("grid: `uniform-time` needs a schedule")]
     NoSchedule,
+    /// A number of steps that halving the steps of a base grid cannot give.
+    #[error("noise: {steps} steps are not those of a grid halved {halvings} times")]
+    Halvings {
+        /// Steps of the grid.
+        steps: usize,
+        /// How often each base step was to be halved.
+        halvings: u32,
+    },
     /// Levels must fall strictly, from a positive one down to 0.
     #[error("grid: levels must fall strictly and end at 0, got {value} after {previous} at position {index}")]
     NotFalling {
@@ -106,6 +114,14 @@ pub enum SampleError {
         expected: Vec<usize>,
         /// Shape of the noise.
         found: Vec<usize>,
+    },
+    /// A noise source that has one draw for each step was asked for more.
+    #[error("noise: draw {draw} (counted from 0) was asked for on a grid of {steps} steps, which has one for each")]
+    NoiseExhausted {
+        /// The draw, from 0.
+        draw: usize,
+        /// Steps of the grid.
+        steps: usize,
     },
     /// An adaptive sampler needs ever smaller steps.
     #[error("step {index}: {steps} steps did not suffice; they got stuck at r = {r}")]

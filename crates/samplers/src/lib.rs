@@ -12,6 +12,7 @@
 //! |---|---|
 //! | [`state`] | what a sampler can do with a state |
 //! | [`noise`] | where its noise comes from |
+//! | [`refined`] | noise of one Brownian path for halved steps |
 //! | [`grid`] | the noise levels a sampler visits |
 //! | [`prior`] | where reverse time starts |
 //! | [`sampler`] | the contract of a sampler, and the loop that runs it |
@@ -29,7 +30,7 @@
 //! | [`dpm_solver_3m`] | probability flow, exponential three-step | 3 with a start by Heun's steps, else 2 |
 //! | [`adaptive`] | probability flow, embedded Runge–Kutta with a tolerance | |
 //! | [`stochastic_heun`] | Heun, with noise put back before each step | |
-//! | [`sde_dpm_solver_2m`] | exponential two-step with noise | weak 1 |
+//! | [`sde_dpm_solver_2m`] | exponential two-step with noise | strong 1, weak 2 |
 //! | [`corrected`] | any of these, corrected by Langevin dynamics at each level | |
 //! | [`published`] | the authors' form of both updates | |
 //!
@@ -50,6 +51,7 @@ pub mod milstein;
 pub mod noise;
 pub mod prior;
 pub mod published;
+pub mod refined;
 pub mod sampler;
 pub mod sde_dpm_solver_2m;
 pub mod state;
@@ -73,6 +75,7 @@ pub use milstein::Milstein;
 pub use noise::{AddressedNoise, NoiseSource};
 pub use prior::{Prior, PriorConfig};
 pub use published::{Published, PublishedConfig};
+pub use refined::RefinedNoise;
 pub use sampler::{Sampled, Sampler, Step, Stepper};
 pub use sde_dpm_solver_2m::{SdeDpmSolver2M, SdeDpmSolver2MConfig};
 pub use state::{Bracket, State};

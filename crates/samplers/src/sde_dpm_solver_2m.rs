@@ -5,9 +5,14 @@
 //! ȳ' = a ȳ + (1 − a) D̂ + r' √(1 − e^{−2ηh}) z
 //! ```
 //!
-//! With `η = 1` it is the reverse equation, and its first step is the ancestral one; with `η = 0` it is DPM-Solver++ (2M). What
-//! the two-step extrapolation gains is the drift of `D`; the part of `D` that moves with the noise of the step is not
-//! resolved, so the weak order stays 1 (2 for means). The last step, to `r' = 0`, ends in `D`. One network call a step.
+//! With `η = 1` it is the reverse equation, and its first step is the ancestral one; with `η = 0` it is DPM-Solver++ (2M). The
+//! last step, to `r' = 0`, ends in `D`. One network call a step.
+//!
+//! Weak order 2, strong order 1, away from `r = 0`. The noise `w` of a step also moves `D`, by `D' w`, and the reverse equation
+//! lets that act within the step with a mean weight of ½. Here it does not act at all in its own step, but one step later
+//! `D − D_before` holds it and is given the weight ½ once more than `D` itself: the second moment comes out right but for terms of
+//! third order in the step, and so does the mean, as `E[D − D_before]` has the Itô term `½ D'' w²` too. A single path is off
+//! by the delay, which is of first order.
 //!
 //! Source: Lu, Zhou, Bao, Chen, Li and Zhu (2022), arXiv 2211.01095, in k-diffusion's form (`dpmpp_2m_sde`, midpoint), in the
 //! logarithm of the state.

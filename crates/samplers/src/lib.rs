@@ -16,6 +16,7 @@
 //! | [`grid`] | the noise levels a sampler visits |
 //! | [`prior`] | where reverse time starts |
 //! | [`sampler`] | the contract of a sampler, and the loop that runs it |
+//! | [`order`] | the order of a sampler, measured against exact truth |
 //! | [`config`] | samplers as tables of a configuration file |
 //!
 //! | sampler | idea | order |
@@ -49,6 +50,7 @@ pub mod grid;
 pub mod heun;
 pub mod milstein;
 pub mod noise;
+pub mod order;
 pub mod prior;
 pub mod published;
 pub mod refined;

@@ -111,36 +111,6 @@ fn both_reach_the_data_in_two_dimensions() {
     }
 }
 
-/// Least-squares slope of ln(error) against ln(1/steps).
-fn order(steps: &[usize], errors: &[f64]) -> f64 {
-    let points: Vec<(f64, f64)> = steps.iter().zip(errors).map(|(&n, e)| (-(n as f64).ln(), e.ln())).collect();
-    let n = points.len() as f64;
-    let (x, y) = (points.iter().map(|p| p.0).sum::<f64>() / n, points.iter().map(|p| p.1).sum::<f64>() / n);
-    let (xy, xx) = points.iter().fold((0.0, 0.0), |(a, b), p| (a + (p.0 - x) * (p.1 - y), b + (p.0 - x).powi(2)));
-    xy / xx
-}
-
-/// From r = 3 to r = 0.2 on equal steps of r, against the exact flow (quantile to quantile).
-#[test]
-fn heun_has_order_two() {
-    let (mixture, from, to) = (one(), 3.0, 0.2);
-    let probabilities = [0.02, 0.1, 0.3, 0.5, 0.7, 0.95];
-    let at = |v: f64| Dense::from_shape_fn((6, 1), |(i, _)| mixture.marginal_quantile(0, probabilities[i], v));
-    let steps = [24, 48, 96, 192];
-    let errors = steps.map(|n| {
-        let r = |i: usize| from + (to - from) * i as f64 / n as f64;
-        let levels = (0..=n).map(|i| r(i).powi(2)).chain([0.0]).collect();
-        let mut noise = AddressedNoise::sampler(0, 0);
-        let mut stop = |step: samplers::Step<'_, Dense>| {
-            if step.index + 1 == n { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        };
-        let end = Heun.sample(at(9.0), &mixture, &mut noise, &Grid::new(levels).unwrap(), &mut stop).unwrap().state;
-        (end - at(to * to)).mapv(f64::abs).mean().unwrap()
-    });
-    let slope = order(&steps, &errors);
-    assert!((slope - 2.0).abs() < 0.2, "order {slope}, errors {errors:?}");
-}
-
 /// A unit impulse at one place per row: row 1 starts at 1, row k + 2 gets noise 1 in step k.
 struct Impulse;
 
@@ -175,6 +145,6 @@ fn dale_langevin_has_weak_order_one() {
         assert!((end[[0, 0]] - mean - data / (data + from)).abs() < 1e-14);
         (variance - data).abs()
     });
-    let slope = order(&steps, &errors);
+    let slope = samplers::order::slope(&steps, &errors);
     assert!((slope - 1.0).abs() < 0.2, "order {slope}, errors {errors:?}");
 }

@@ -18,6 +18,7 @@
 //! | [`sampler`] | the contract of a sampler, and the loop that runs it |
 //! | [`order`] | the order of a sampler, measured against exact truth |
 //! | [`config`] | samplers as tables of a configuration file |
+//! | [`mirror`] | mirrored Langevin and exponentiated gradient on energies that the user gives, with fixed signs |
 //!
 //! | sampler | idea | order |
 //! |---|---|---|
@@ -49,6 +50,7 @@ pub mod euler;
 pub mod grid;
 pub mod heun;
 pub mod milstein;
+pub mod mirror;
 pub mod noise;
 pub mod order;
 pub mod prior;

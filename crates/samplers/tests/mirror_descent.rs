@@ -1,5 +1,7 @@
 //! Exponentiated gradient on problems with known solutions and flows, with both gradients in the exponent.
 
+#![allow(clippy::unwrap_used, reason = "the values that helpers build are known to be good")]
+
 use gbm_sde::{Noise, Stream};
 use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, array};
 use samplers::mirror::{

@@ -61,7 +61,8 @@ fn weak_orders() {
         let errors: Vec<LawError> = steps.iter().map(error).collect();
         // Nothing to speak of reached negative x.
         assert!(errors.iter().all(|e| e.lost.abs() < 1e-11), "{text}: {errors:?}");
-        let parts: [(&str, fn(&LawError) -> f64); 3] =
+        type Part = fn(&LawError) -> f64;
+        let parts: [(&str, Part); 3] =
             [("mean", |e| e.log_mean), ("variance", |e| e.log_variance), ("Wasserstein-1", |e| e.wasserstein)];
         for (name, part) in parts {
             let values: Vec<f64> = errors.iter().map(|e| part(e).abs()).collect();
@@ -110,8 +111,8 @@ fn covariances_in_two_dimensions() {
         let noisy = text.contains("langevin");
         let reference: &dyn Sampler<Dense> = if noisy { &DaleLangevin } else { &exact };
         let (steps, errors) = coupled(text, reference, *paths);
-        let parts: [(&str, fn(&CoupledError) -> Estimate); 2] =
-            [("mean", |e| e.mean), ("covariance", |e| e.covariance)];
+        type Part = fn(&CoupledError) -> Estimate;
+        let parts: [(&str, Part); 2] = [("mean", |e| e.mean), ("covariance", |e| e.covariance)];
         for (name, part) in parts {
             let found: Vec<Estimate> = errors.iter().map(part).collect();
             if noisy {

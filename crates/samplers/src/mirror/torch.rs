@@ -47,12 +47,12 @@ mod tests {
             (0..60).map(|i| if i % 3 == 0 { -1.0 } else { 1.0 } * (0.1 + 0.05 * f64::from(i))).collect();
         let gradient: Vec<f64> = (0..60).map(|i| (f64::from(i) * 1.7).sin() * 3.0).collect();
         let rows = |v: &[f64]| Array2::from_shape_vec((6, 10), v.to_vec()).unwrap();
-        let config = ExponentiatedGradientConfig { rate: 0.3 };
+        let config = ExponentiatedGradientConfig { rate: 0.02 };
         let mut arrays = ExponentiatedGradient::<E>::new(rows(&start), &config).unwrap();
         let mut tensor = Tensor::from_slice(&start);
         for _ in 0..5 {
             arrays.step_against(rows(&gradient).view()).unwrap();
-            exponentiated_step::<E>(&mut tensor, &Tensor::from_slice(&gradient), 0.3).unwrap();
+            exponentiated_step::<E>(&mut tensor, &Tensor::from_slice(&gradient), 0.02).unwrap();
         }
         for (i, &x) in arrays.parameters().iter().enumerate() {
             assert!((tensor.double_value(&[i as i64]) / x - 1.0).abs() < 1e-13, "{} at {i}", E::NAME);

@@ -1,5 +1,7 @@
 //! Mirrored Langevin dynamics against closed forms: stationary laws, their bias at finite step, and what a wrong correction does.
 
+#![allow(clippy::unwrap_used, reason = "the values that helpers build are known to be good")]
+
 use gbm_sde::LogNormal;
 use gbm_sde::goodness::{Goodness, kolmogorov_smirnov};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};

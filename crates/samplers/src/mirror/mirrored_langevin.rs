@@ -7,7 +7,7 @@
 //!
 //! Euler–Maruyama steps, not corrected by acceptance, of the two dynamics of the [module above](super). Both keep the density `e^{−f(x)}` per
 //! unit of `x`, not of `ln x`, in the limit `η → 0`; at finite `η` the law that they keep is off by a term that is linear in `η`. Use [`LogGradient`],
-//! whose noise is additive, unless there is a reason not to: with [`AmbientGradient`] the noise of the logarithm grows without bound
+//! whose noise is additive, unless there is a reason not to: with [`AmbientGradient`](crate::mirror::AmbientGradient) the noise of the logarithm grows without bound
 //! towards `x = 0`, so that it needs a small `η` and an energy that keeps away from there. Hsieh et al. (2018) changed the
 //! dynamics for that reason.
 //!

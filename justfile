@@ -65,9 +65,10 @@ mutants *arguments:
     -cargo mutants -p gbm-sde -p score-match --output target "$@"
     python3 scripts/mutants_report.py target/mutants.out
 
-# The exponential function's bound, at every single precision argument: half a minute
+# The exponential function's bound, at every single precision argument, and signs over 10⁸ updates: a minute or two
 test-exhaustive:
     cargo test --release -p gbm-sde --lib -- --ignored
+    cargo test --release -p samplers --test signs -- --ignored
 
 # Formatting, lints and docs, warnings denied
 lint: setup

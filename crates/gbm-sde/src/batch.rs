@@ -23,24 +23,37 @@ pub enum Threads {
     All,
 }
 
-/// Where a piece of a batch begins: in this row, at this element, which is even.
+/// Where a piece of a batch begins.
+///
+/// ```
+/// let mut data = [0; 6];
+/// gbm_sde::by_pieces(gbm_sde::Threads::One, &mut data, 2, |place, piece| {
+///     piece.iter_mut().enumerate().for_each(|(i, value)| *value = place.row + (place.element + i) / 2);
+/// });
+/// assert_eq!(data, [0, 0, 1, 1, 2, 2]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) row: usize,
-    pub(crate) element: usize,
+pub struct Place {
+    /// In this row, from 0.
+    pub row: usize,
+    /// At this element, which is even.
+    pub element: usize,
 }
 
 /// Values of a piece: enough to be worth a task, few enough to stay in the cache.
 const PIECE: usize = 4096;
 
-/// Calls `work` on pieces that cover `data`, rows of `row_len` values: some whole rows, or a part of one long row. Does
-/// nothing when `row_len` is 0.
-pub(crate) fn by_pieces<T: Send>(
-    threads: Threads,
-    data: &mut [T],
-    row_len: usize,
-    work: impl Fn(Place, &mut [T]) + Sync,
-) {
+/// Calls `work` on pieces that cover `data`, rows of `row_len` values: some whole rows, or a part of one long row. A piece has at most
+/// 4,096 values. Does nothing when `row_len` is 0.
+///
+/// ```
+/// let mut data = [1.0; 10_000];
+/// gbm_sde::by_pieces(gbm_sde::Threads::All, &mut data, 5_000, |place, piece| {
+///     piece.iter_mut().for_each(|x| *x *= (place.row + 1) as f64);
+/// });
+/// assert_eq!((data[4_999], data[5_000]), (1.0, 2.0));
+/// ```
+pub fn by_pieces<T: Send>(threads: Threads, data: &mut [T], row_len: usize, work: impl Fn(Place, &mut [T]) + Sync) {
     if row_len == 0 {
         return;
     }

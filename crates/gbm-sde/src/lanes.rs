@@ -20,7 +20,7 @@ pub(crate) fn dispatch(work: impl FnOnce()) {
 }
 
 /// Blocks of two draws that are made together; an odd end goes in the smaller groups.
-const WIDE: usize = 32;
+pub(crate) const WIDE: usize = 32;
 const NARROW: usize = 8;
 
 /// All draws of one `(seed, stream, index, step)`.
@@ -53,7 +53,7 @@ impl Row {
 
     #[inline(always)]
     fn uniform_group<const N: usize>(self, block: usize) -> [[f64; 2]; N] {
-        let [first, last] = philox4x32_lanes::<N>(self.counter(block), self.key);
+        let [first, last] = philox4x32_lanes::<N>(self.lanes(block), self.key);
         let mut pairs = [[0.0; 2]; N];
         for lane in 0..N {
             pairs[lane] = [uniform_from_bits(first[lane]), uniform_from_bits(last[lane])];
@@ -61,20 +61,23 @@ impl Row {
         pairs
     }
 
+    /// Counters of blocks that follow one another.
     #[inline(always)]
-    fn normal_group<const N: usize, T: Real>(self, block: usize) -> [[T; 2]; N] {
-        let [first, last] = philox4x32_lanes::<N>(self.counter(block), self.key);
-        let mut pairs = [[T::default(); 2]; N];
-        for lane in 0..N {
-            let [cosine, sine] = box_muller(uniform_from_bits(first[lane]), uniform_from_bits(last[lane]));
-            pairs[lane] = [T::round(cosine), T::round(sine)];
-        }
-        pairs
+    fn lanes(self, block: usize) -> impl Fn(usize) -> [u32; 4] {
+        let [c0, c1, c2, c3] = self.counter(block);
+        #[inline(always)]
+        move |lane| [c0.wrapping_add(lane as u32), c1, c2, c3]
     }
 
-    /// Gives `write` the values of `out` with their normals, in groups; `out` begins at block `first`.
     #[inline(always)]
-    pub(crate) fn with_normals<T: Real>(self, first: usize, out: &mut [T], write: impl Fn(&mut T, T)) {
+    fn normal_group<const N: usize, T: Real>(self, block: usize) -> [[T; 2]; N] {
+        normal_pairs(self.lanes(block), self.key)
+    }
+
+    /// Gives `write` the values of `out` with their normals, in groups, and where in `out` a group begins; `out` itself begins at
+    /// block `first`.
+    #[inline(always)]
+    pub(crate) fn with_normals<T: Real>(self, first: usize, out: &mut [T], write: impl Fn(usize, &mut [T], &[T])) {
         in_groups(
             first,
             out,
@@ -101,30 +104,54 @@ impl Row {
     }
 }
 
-/// A precision in which draws are given.
-pub(crate) trait Real: Copy + Default + Send {
+/// The pairs of normals at any `N` counters.
+#[inline(always)]
+pub(crate) fn normal_pairs<const N: usize, T: Real>(counter: impl Fn(usize) -> [u32; 4], key: [u32; 2]) -> [[T; 2]; N] {
+    let [first, last] = philox4x32_lanes::<N>(counter, key);
+    let mut pairs = [[T::default(); 2]; N];
+    for lane in 0..N {
+        let [cosine, sine] = box_muller(uniform_from_bits(first[lane]), uniform_from_bits(last[lane]));
+        pairs[lane] = [T::nearest(cosine), T::nearest(sine)];
+    }
+    pairs
+}
+
+/// A precision in which draws are given: `f32` or `f64`.
+///
+/// ```
+/// use gbm_sde::Real;
+/// assert_eq!(f32::nearest(0.1), 0.1_f32);
+/// assert_eq!(f64::nearest(0.1), 0.1_f64);
+/// ```
+pub trait Real: Copy + Default + Send + Sync + sealed::Sealed {
     /// The nearest value.
-    fn round(draw: f64) -> Self;
+    fn nearest(draw: f64) -> Self;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for f64 {}
 }
 
 impl Real for f64 {
     #[inline(always)]
-    fn round(draw: f64) -> Self {
+    fn nearest(draw: f64) -> Self {
         draw
     }
 }
 
 impl Real for f32 {
     #[inline(always)]
-    fn round(draw: f64) -> Self {
+    fn nearest(draw: f64) -> Self {
         draw as Self
     }
 }
 
 /// What a plain fill writes.
 #[inline(always)]
-pub(crate) fn assign<T>(value: &mut T, draw: T) {
-    *value = draw;
+pub(crate) fn assign<T: Copy>(_: usize, values: &mut [T], draws: &[T]) {
+    values.copy_from_slice(draws);
 }
 
 #[inline(always)]
@@ -133,24 +160,18 @@ fn in_groups<T: Real>(
     out: &mut [T],
     wide: impl Fn(usize) -> [[T; 2]; WIDE],
     narrow: impl Fn(usize) -> [[T; 2]; NARROW],
-    write: impl Fn(&mut T, T),
+    write: impl Fn(usize, &mut [T], &[T]),
 ) {
     let (groups, end) = out.as_chunks_mut::<{ 2 * WIDE }>();
-    let mut block = first;
+    let mut done = 0;
     for group in groups {
-        let draws = wide(block);
-        let draws = draws.as_flattened();
-        for i in 0..2 * WIDE {
-            write(&mut group[i], draws[i]);
-        }
-        block = block.wrapping_add(WIDE);
+        write(done, group, wide(first.wrapping_add(done / 2)).as_flattened());
+        done += 2 * WIDE;
     }
     for group in end.chunks_mut(2 * NARROW) {
-        let draws = narrow(block);
-        for (value, &draw) in group.iter_mut().zip(draws.as_flattened()) {
-            write(value, draw);
-        }
-        block = block.wrapping_add(NARROW);
+        let draws = narrow(first.wrapping_add(done / 2));
+        write(done, group, &draws.as_flattened()[..group.len()]);
+        done += 2 * NARROW;
     }
 }
 

@@ -21,6 +21,7 @@
 //! | [`philox`] | the counter-based generator Philox4x32-10 |
 //! | [`gaussian`] | uniform bits to a pair of normals, the same on every platform |
 //! | [`noise`] | draws as a function of `(seed, stream, index, step, element)` |
+//! | [`rows`] | the normals of many rows at once, on vector lanes |
 //! | [`perturb`] | the forward process on single precision rows, its noise included |
 //! | [`exponential`] | the exponential function on vector lanes, within 2 units in the last place |
 //! | [`quadrature`] | integrals on finite and infinite intervals, to rounding |
@@ -40,15 +41,18 @@ pub mod perturb;
 pub mod philox;
 pub mod process;
 pub mod quadrature;
+pub mod rows;
 pub mod schedule;
 pub mod step;
 
 pub use analytic::{Gamma, GammaError, GroundTruth, LogNormalMixture, MixtureError};
-pub use batch::Threads;
+pub use batch::{Place, Threads, by_pieces};
 pub use goodness::{Goodness, GoodnessError};
+pub use lanes::Real;
 pub use lognormal::{LogNormal, LogNormalError, LogNormalFit};
 pub use noise::{Noise, Stream};
 pub use perturb::{Level, Perturb, PerturbError};
 pub use process::{Gbm, ProcessError, fokker_planck::FokkerPlanck, likelihood::GbmFit, paths::PathPoint};
+pub use rows::NormalRows;
 pub use schedule::{Drift, Schedule, ScheduleConfig, ScheduleError, Variance};
 pub use step::{EulerFactor, Exponent, LogStep, MilsteinFactor, StepError};

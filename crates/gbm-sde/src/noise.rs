@@ -21,8 +21,8 @@
 //! ```
 #![cfg_attr(doc, doc = include_str!("../../../docs/math.html"))]
 
-use crate::batch::{Threads, by_pieces};
 use crate::lanes::{Real, Row, assign, dispatch};
+use crate::rows::NormalRows;
 
 /// What a draw is for. Draws of different streams are independent.
 ///
@@ -194,17 +194,12 @@ impl Noise {
     }
 
     fn rows<T: Real>(&self, stream: Stream, first_index: u64, step: u32, out: &mut [T], row_len: usize) {
-        by_pieces(Threads::All, out, row_len, |place, piece| {
-            dispatch(
-                #[inline(always)]
-                || {
-                    for (i, row) in piece.chunks_mut(row_len).enumerate() {
-                        let index = first_index.wrapping_add((place.row + i) as u64);
-                        self.row(stream, index, step).with_normals(place.element / 2, row, assign);
-                    }
-                },
-            );
-        });
+        let rows = NormalRows { first_index, step, ..NormalRows::new(*self, stream, row_len) };
+        rows.each(
+            out,
+            #[inline(always)]
+            |_, values, draws| values.copy_from_slice(draws),
+        );
     }
 
     /// A random order of `0 … n−1`: Fisher and Yates' shuffle on the uniforms at `(stream, index, 0)`. `n` is at most 2³².

@@ -228,7 +228,7 @@ impl Perturb {
                             place.element / 2,
                             row,
                             #[inline(always)]
-                            |x, z| *x = level.perturb(*x, z),
+                            |_, x, z| x.iter_mut().zip(z).for_each(|(x, &z)| *x = level.perturb(*x, z)),
                         );
                     }
                 },

@@ -55,20 +55,19 @@ fn round(c: [u64; 4], k: [u64; 2]) -> [u64; 4] {
     [(second >> 32) ^ c[1] ^ k[0], second, (first >> 32) ^ c[3] ^ k[1], first]
 }
 
-/// [`philox4x32`] at `N` counters that follow one another in their first word (modulo 2³²): the first and the last 64 of
-/// each counter's 128 random bits. Every operation runs over all lanes, on 64-bit words whose upper halves are not used.
+/// [`philox4x32`] at `N` counters: the first and the last 64 of each counter's 128 random bits. Every operation runs over all
+/// lanes, on 64-bit words whose upper halves are not used.
 #[inline(always)]
 #[expect(
     clippy::needless_range_loop,
     reason = "the compiler makes vector code of counted loops, not of zipped iterators"
 )]
-pub(crate) fn philox4x32_lanes<const N: usize>(counter: [u32; 4], key: [u32; 2]) -> [[u64; N]; 2] {
+pub(crate) fn philox4x32_lanes<const N: usize>(counter: impl Fn(usize) -> [u32; 4], key: [u32; 2]) -> [[u64; N]; 2] {
     let key = |round: u32| [0, 1].map(|i| u64::from(key[i].wrapping_add(WEYL[i].wrapping_mul(round))));
     let keys: [[u64; 2]; 10] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map(key);
-    let [_, c1, c2, c3] = counter.map(u64::from);
     let mut halves = [[0; N]; 2];
     for lane in 0..N {
-        let c = [u64::from(counter[0].wrapping_add(lane as u32)), c1, c2, c3];
+        let c = counter(lane).map(u64::from);
         // Written out: a loop inside would keep the loop over lanes from becoming vector code.
         let c = round(round(round(round(round(c, keys[0]), keys[1]), keys[2]), keys[3]), keys[4]);
         let c = round(round(round(round(round(c, keys[5]), keys[6]), keys[7]), keys[8]), keys[9]);
@@ -94,12 +93,12 @@ mod tests {
     }
 
     #[test]
-    fn lanes_are_consecutive_counters() {
-        // The first counter wraps inside the group.
-        let (counter, key) = ([u32::MAX - 3, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344], [0xa409_3822, 0xbb67_ae85]);
+    fn lanes_have_the_bits_of_their_counters() {
+        let (start, key) = ([u32::MAX - 3, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344], [0xa409_3822, 0xbb67_ae85]);
+        let counter = |lane: usize| start.map(|c| c.wrapping_add((lane * lane) as u32));
         let [first, last] = philox4x32_lanes::<11>(counter, key);
         for lane in 0..11 {
-            let bits = philox4x32([counter[0].wrapping_add(lane as u32), counter[1], counter[2], counter[3]], key);
+            let bits = philox4x32(counter(lane), key);
             assert_eq!(first[lane], u64::from(bits[0]) | u64::from(bits[1]) << 32);
             assert_eq!(last[lane], u64::from(bits[2]) | u64::from(bits[3]) << 32);
         }

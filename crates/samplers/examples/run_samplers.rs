@@ -77,7 +77,10 @@ impl<T: Real> Denoiser<Array2<T>> for Law {
 /// Draw `step` of the list.
 struct Given(Vec<Vec<Vec<f64>>>);
 
-impl<T: Real> NoiseSource<Array2<T>> for Given {
+impl<T: Real> NoiseSource<Array2<T>> for Given
+where
+    Array2<T>: State,
+{
     fn normal(&mut self, _: &Array2<T>, step: u32) -> Result<Array2<T>, SampleError> {
         let draw = self.0.get(step as usize).ok_or_else(|| SampleError::Backend(format!("there is no draw {step}")))?;
         matrix(draw).map_err(|error| SampleError::Backend(error.to_string()))

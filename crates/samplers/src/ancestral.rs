@@ -22,9 +22,7 @@ impl<S: State> Sampler<S> for Ancestral {
     fn step(&self, s: &mut Stepper<'_, S>) -> Result<(), SampleError> {
         let kept = s.v_next / s.v;
         let denoised = s.denoise(s.v)?;
-        let z = s.normal()?;
-        s.state.combine(kept, &[(1.0 - kept, &denoised), ((s.v_next * (1.0 - kept)).sqrt(), &z)]);
-        Ok(())
+        s.combine(kept, &[(1.0 - kept, &denoised)], (s.v_next * (1.0 - kept)).sqrt())
     }
 
     fn name(&self) -> &'static str {

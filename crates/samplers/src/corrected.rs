@@ -74,8 +74,7 @@ impl<S: State> Sampler<S> for Corrected<S> {
         if s.v_next > 0.0 {
             for _ in 0..self.corrections {
                 let denoised = s.denoise(s.v_next)?;
-                let z = s.normal()?;
-                s.state.combine(1.0 - self.snr, &[(self.snr, &denoised), ((2.0 * self.snr * s.v_next).sqrt(), &z)]);
+                s.combine(1.0 - self.snr, &[(self.snr, &denoised)], (2.0 * self.snr * s.v_next).sqrt())?;
             }
         }
         Ok(())

@@ -23,9 +23,7 @@ impl<S: State> Sampler<S> for DaleLangevin {
     fn step(&self, s: &mut Stepper<'_, S>) -> Result<(), SampleError> {
         let step = LogStep { v: s.v, v_next: s.v_next, dm: 0.0 };
         let denoised = s.denoise(s.v)?;
-        let z = s.normal()?;
-        s.state.combine(step.alpha(), &[(step.beta(), &denoised), (step.eta(), &z)]);
-        Ok(())
+        s.combine(step.alpha(), &[(step.beta(), &denoised)], step.eta())
     }
 
     fn name(&self) -> &'static str {

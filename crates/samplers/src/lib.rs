@@ -11,6 +11,7 @@
 //! | module | idea |
 //! |---|---|
 //! | [`state`] | what a sampler can do with a state |
+//! | [`kernels`] | the elementwise kernels: one pass, vector lanes, all threads, noise given or drawn inside |
 //! | [`noise`] | where its noise comes from |
 //! | [`refined`] | noise of one Brownian path for halved steps |
 //! | [`grid`] | the noise levels a sampler visits |
@@ -49,6 +50,7 @@ pub mod error;
 pub mod euler;
 pub mod grid;
 pub mod heun;
+pub mod kernels;
 pub mod milstein;
 pub mod mirror;
 pub mod noise;

@@ -92,16 +92,16 @@ impl Published {
         let PublishedConfig { delta, sigma, .. } = self.config;
         let dv = delta * sigma * sigma;
         let denoised = s.denoise(s.v)?;
-        let z = s.normal()?;
         let (beta, eta) = (dv / s.v, scale * dv.sqrt());
         match self.update {
-            Update::Exponentiated => s.state.combine(1.0 - beta, &[(beta, &denoised), (eta, &z)]),
+            Update::Exponentiated => s.combine(1.0 - beta, &[(beta, &denoised)], eta),
             // 2σ² − μ + σ² h = σ² (½ + (D − ȳ)/v)
             Update::Unconstrained => {
+                let z = s.normal()?;
                 s.multiply(&Bracket { one: 1.0 + 0.5 * dv, slope: beta, noise: eta, square: 0.0 }, &denoised, &z);
+                Ok(())
             }
         }
-        Ok(())
     }
 
     fn noise_free<S: State>(&self, s: &mut Stepper<'_, S>) -> Result<(), SampleError> {

@@ -7,7 +7,7 @@ use score_match::{DenoiseError, Denoiser};
 
 use crate::error::SampleError;
 use crate::grid::Grid;
-use crate::noise::NoiseSource;
+use crate::noise::{NoiseSource, in_shape};
 use crate::state::{Bracket, State};
 
 /// What a callback sees after each step; the state is not copied.
@@ -39,7 +39,7 @@ pub struct Sampled<S> {
 }
 
 /// Everything one step works with.
-pub struct Stepper<'a, S> {
+pub struct Stepper<'a, S: State> {
     /// The centred log state at `v`, which the step moves to `v_next`.
     pub state: S,
     /// The step, from 0.
@@ -104,10 +104,19 @@ impl<'a, S: State> Stepper<'a, S> {
     /// # Errors
     /// What the noise source says, or that its answer has another shape than the state.
     pub fn normal(&mut self) -> Result<S, SampleError> {
-        let z = self.noise.normal(&self.state, self.draws)?;
+        let z = in_shape(&self.state, self.noise.normal(&self.state, self.draws)?)?;
         self.draws = self.draws.wrapping_add(1);
-        let (expected, found) = (self.state.dims(), z.dims());
-        if expected == found { Ok(z) } else { Err(SampleError::NoiseShape { expected, found }) }
+        Ok(z)
+    }
+
+    /// `ȳ ← alpha ȳ + Σ β_j D_j + eta z` with fresh standard normals `z`, which need not lie in memory.
+    ///
+    /// # Errors
+    /// As [`Stepper::normal`].
+    pub fn combine(&mut self, alpha: f64, terms: &[(f64, &S)], eta: f64) -> Result<(), SampleError> {
+        self.noise.combine(&mut self.state, alpha, terms, eta, self.draws)?;
+        self.draws = self.draws.wrapping_add(1);
+        Ok(())
     }
 
     /// Denoised states of earlier steps, `(v, D)`, the latest first: what [`Stepper::remember`] was given.

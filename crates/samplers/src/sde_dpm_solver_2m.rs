@@ -67,12 +67,15 @@ impl<S: State> Sampler<S> for SdeDpmSolver2M {
         let (h, eta) = (log_ratio(s.v, s.v_next), self.config.eta);
         let kept = (-(1.0 + eta) * h).exp();
         let scale = (s.v_next * -(-2.0 * eta * h).exp_m1()).sqrt();
-        let z = if eta > 0.0 { Some(s.normal()?) } else { None };
         let extra = s.history.first().map_or(0.0, |(before, _)| 0.5 * h / log_ratio(*before, s.v));
+        let before = s.history.pop();
         let mut terms = vec![((1.0 - kept) * (1.0 + extra), &denoised)];
-        terms.extend(s.history.first().map(|(_, before)| (-(1.0 - kept) * extra, before)));
-        terms.extend(z.as_ref().map(|z| (scale, z)));
-        s.state.combine(kept, &terms);
+        terms.extend(before.as_ref().map(|(_, before)| (-(1.0 - kept) * extra, before)));
+        if eta > 0.0 {
+            s.combine(kept, &terms, scale)?;
+        } else {
+            s.state.combine(kept, &terms);
+        }
         s.remember(denoised, 1);
         Ok(())
     }

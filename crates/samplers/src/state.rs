@@ -5,10 +5,15 @@
 //! threads. The result of an element does not depend on the others, so a batch of 3 and the first 3 of a batch of 8 agree to
 //! the bit.
 
+use gbm_sde::Threads;
 use ndarray::{Array2, Axis, Zip};
 
-/// From this many elements on, a kernel is spread over all threads.
-const PARALLEL_FROM: usize = 1 << 16;
+use crate::kernels::{linear, threads};
+
+/// The terms of a linear combination as slices, if they lie in memory row by row.
+pub(crate) fn slices<'a, T>(terms: &[(f64, &'a Array2<T>)]) -> Option<Vec<(f64, &'a [T])>> {
+    terms.iter().map(|&(b, term)| Some((b, term.as_slice()?))).collect()
+}
 
 /// The factor `B = one + slope (D − ȳ) + noise z + square z²` of an update in ambient space.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -57,26 +62,14 @@ macro_rules! array_state {
             }
 
             fn combine(&mut self, alpha: f64, terms: &[(f64, &Self)]) {
+                if let (Some(y), Some(terms)) = (self.as_slice_mut(), slices(terms)) {
+                    return linear(y, alpha, &terms);
+                }
+                // Views with gaps, which no sampler makes.
                 let a = alpha as $scalar;
-                let parallel = self.len() >= PARALLEL_FROM;
-                match *terms {
-                    [] => self.mapv_inplace(|y| a * y),
-                    [(b, d)] => {
-                        let b = b as $scalar;
-                        let kernel = |y: &mut $scalar, &d: &$scalar| *y = a * *y + b * d;
-                        let zip = Zip::from(self).and(d);
-                        if parallel { zip.par_for_each(kernel) } else { zip.for_each(kernel) }
-                    }
-                    [(b, d), (c, e)] => {
-                        let (b, c) = (b as $scalar, c as $scalar);
-                        let kernel = |y: &mut $scalar, &d: &$scalar, &e: &$scalar| *y = a * *y + b * d + c * e;
-                        let zip = Zip::from(self).and(d).and(e);
-                        if parallel { zip.par_for_each(kernel) } else { zip.for_each(kernel) }
-                    }
-                    [first, second, ref rest @ ..] => {
-                        self.combine(alpha, &[first, second]);
-                        rest.chunks(2).for_each(|pair| self.combine(1.0, pair));
-                    }
+                self.mapv_inplace(|y| a * y);
+                for &(b, term) in terms {
+                    self.scaled_add(b as $scalar, term);
                 }
             }
 
@@ -88,7 +81,7 @@ macro_rules! array_state {
                     *y += factor.abs().max(<$scalar>::MIN_POSITIVE).ln();
                     *sign = if factor < 0.0 { -*sign } else { *sign };
                 };
-                let parallel = self.len() >= PARALLEL_FROM;
+                let parallel = threads(self.len()) == Threads::All;
                 let zip = Zip::from(self).and(signs).and(denoised).and(z);
                 if parallel { zip.par_for_each(kernel) } else { zip.for_each(kernel) }
             }

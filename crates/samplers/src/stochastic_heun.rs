@@ -47,8 +47,7 @@ impl<S: State> Sampler<S> for StochasticHeun {
         let gamma = (self.config.churn / s.total as f64).min(std::f64::consts::SQRT_2 - 1.0);
         if gamma > 0.0 {
             let raised = s.v * (1.0 + gamma).powi(2);
-            let z = s.normal()?;
-            s.state.combine(1.0, &[((raised - s.v).sqrt(), &z)]);
+            s.combine(1.0, &[], (raised - s.v).sqrt())?;
             s.v = raised;
         }
         Heun.step(s)

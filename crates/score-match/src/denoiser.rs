@@ -52,7 +52,7 @@ pub enum DenoiseError {
 /// use score_match::Denoiser;
 /// let truth = LogNormalMixture::new(vec![1.0], vec![vec![0.4]], vec![vec![0.2]])?;
 /// // For one log-normal the mean of prior and state, weighted with the other's variance.
-/// let d = truth.denoise(&array![[1.0], [-3.0]], 0.3)?;
+/// let d = truth.denoise(&array![[1.0_f64], [-3.0]], 0.3)?;
 /// assert!((d[[0, 0]] - (0.3 * 0.4 + 0.2 * 1.0) / 0.5).abs() < 1e-14);
 /// assert!((d[[1, 0]] - (0.3 * 0.4 + 0.2 * -3.0) / 0.5).abs() < 1e-14);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -68,12 +68,7 @@ pub trait Denoiser<S> {
 /// Rows are samples, columns the `d` coordinates.
 impl Denoiser<Array2<f64>> for LogNormalMixture {
     fn denoise(&self, y_bar: &Array2<f64>, v: f64) -> Result<Array2<f64>, DenoiseError> {
-        if y_bar.ncols() != self.dim() {
-            return Err(DenoiseError::Shape {
-                expected: vec![y_bar.nrows(), self.dim()],
-                found: y_bar.shape().to_vec(),
-            });
-        }
+        check_columns(y_bar, self.dim())?;
         check_level(v)?;
         let mut out = Array2::zeros(y_bar.raw_dim());
         let mut row_in = vec![0.0; self.dim()];
@@ -84,6 +79,28 @@ impl Denoiser<Array2<f64>> for LogNormalMixture {
             to.iter_mut().zip(&row_out).for_each(|(a, &b)| *a = b);
         }
         Ok(out)
+    }
+}
+
+/// Rows are samples, columns the `d` coordinates; many rows at once on vector lanes and all threads.
+impl Denoiser<Array2<f32>> for LogNormalMixture {
+    fn denoise(&self, y_bar: &Array2<f32>, v: f64) -> Result<Array2<f32>, DenoiseError> {
+        check_columns(y_bar, self.dim())?;
+        check_level(v)?;
+        let mut out = Array2::zeros(y_bar.raw_dim());
+        let rows = y_bar.as_standard_layout();
+        if let (Some(from), Some(to)) = (rows.as_slice(), out.as_slice_mut()) {
+            self.denoise_rows(from, v, to);
+        }
+        Ok(out)
+    }
+}
+
+fn check_columns<T>(y_bar: &Array2<T>, columns: usize) -> Result<(), DenoiseError> {
+    if y_bar.ncols() == columns {
+        Ok(())
+    } else {
+        Err(DenoiseError::Shape { expected: vec![y_bar.nrows(), columns], found: y_bar.shape().to_vec() })
     }
 }
 

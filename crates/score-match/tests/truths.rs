@@ -10,7 +10,7 @@ use score_match::{DenoiseError, Denoiser};
 fn rows_of_a_mixture_are_denoised_one_by_one() {
     let covariance = vec![vec![0.4, 0.25], vec![0.25, 0.3]];
     let truth = LogNormalMixture::with_covariances(vec![1.0], vec![vec![0.2, -0.5]], vec![covariance]).unwrap();
-    let y_bar = array![[0.3, -0.7], [1.5, 0.2], [-2.0, 0.1]];
+    let y_bar = array![[0.3_f64, -0.7], [1.5, 0.2], [-2.0, 0.1]];
     let found = truth.denoise(&y_bar, 0.6).unwrap();
     for (row, found) in y_bar.rows().into_iter().zip(found.rows()) {
         // One Gaussian: S (S + vI)⁻¹ with the inverse of a two by two matrix.
@@ -21,6 +21,14 @@ fn rows_of_a_mixture_are_denoised_one_by_one() {
     }
     assert!(matches!(truth.denoise(&array![[0.0, 0.0, 0.0]], 0.6), Err(DenoiseError::Shape { .. })));
     assert!(matches!(truth.denoise(&y_bar, -1.0), Err(DenoiseError::NonFinite { .. })));
+
+    // In single precision too, in whatever order the values lie.
+    let columns = y_bar.mapv(|y| y as f32).reversed_axes().as_standard_layout().into_owned().reversed_axes();
+    assert!(!columns.is_standard_layout());
+    let single = truth.denoise(&columns, 0.6).unwrap();
+    assert!(single.iter().zip(&found).all(|(single, found)| (f64::from(*single) - found).abs() < 1e-6));
+    assert!(matches!(truth.denoise(&array![[0.0_f32, 0.0, 0.0]], 0.6), Err(DenoiseError::Shape { .. })));
+    assert!(matches!(truth.denoise(&columns, -1.0), Err(DenoiseError::NonFinite { .. })));
 }
 
 #[test]

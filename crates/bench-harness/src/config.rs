@@ -178,6 +178,26 @@ pub struct SamplingConfig {
     /// Where it starts.
     #[serde(default)]
     pub prior: PriorConfig,
+    /// Where its noise comes from.
+    #[serde(default, skip_serializing_if = "NoiseKind::is_addressed")]
+    pub noise: NoiseKind,
+}
+
+/// Where a sampler's noise comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NoiseKind {
+    /// From (seed, image, step): image *i* is the same whatever the batch and the device.
+    #[default]
+    Addressed,
+    /// From libtorch's generator on the device: fast, and not batch independent.
+    Device,
+}
+
+impl NoiseKind {
+    fn is_addressed(&self) -> bool {
+        *self == Self::Addressed
+    }
 }
 
 /// The `[evaluation]` table.

@@ -8,20 +8,20 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use gbm_sde::{Noise, Schedule};
+use gbm_sde::{Noise, Schedule, Stream};
 use models::checkpoint::{self, Header};
 use models::denoise::{Model, NetDenoiser};
 use models::params::{Gradient, Weights};
 use models::precision::{Precision, native_bf16};
 use models::unet::UNet;
 use ndarray::{Array3, Axis, concatenate};
-use samplers::{AddressedNoise, Sampler};
+use samplers::{AddressedNoise, DeviceNoise, NoiseSource, Sampler};
 use score_match::Denoiser;
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
 use crate::checkpoints::layout_of;
-use crate::config::{PixelMap, SamplingConfig};
+use crate::config::{NoiseKind, PixelMap, SamplingConfig};
 use crate::pixels;
 use crate::progress::Progress;
 use crate::session::{Interrupted, Session};
@@ -107,14 +107,20 @@ pub fn generate(
         let count = config.batch.min(config.n - first);
         let noise = Noise::new(seed);
         let start = prior.draw_tensor(&noise, first as u64, &trained.shape(count), session.device)?;
-        let mut source = AddressedNoise::sampler(seed, first as u64);
+        let mut source: Box<dyn NoiseSource<Tensor>> = match config.noise {
+            NoiseKind::Addressed => Box::new(AddressedNoise::sampler(seed, first as u64)),
+            // Each batch has a seed of its own, so that batches can be repeated one by one.
+            NoiseKind::Device => {
+                Box::new(DeviceNoise::seeded(noise.uniform(Stream::SAMPLER, first as u64, 0, 0).to_bits()))
+            }
+        };
         let mut on_step = |_: samplers::Step<'_, Tensor>| {
             progress.add(count as u64);
             stopped = session.interrupted();
             if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let denoiser: &dyn Denoiser<Tensor> = &denoiser;
-        let end = sampler.sample(start, denoiser, &mut source, &grid, &mut on_step)?;
+        let end = sampler.sample(start, denoiser, &mut *source, &grid, &mut on_step)?;
         parts.push(pixels::to_array(&pixel_map.bytes(&end.state, end.signs.as_ref())?)?);
         first += count;
         calls = calls.max(end.calls);

@@ -86,4 +86,6 @@ pub use sampler::{Sampled, Sampler, Step, Stepper};
 pub use sde_dpm_solver_2m::{SdeDpmSolver2M, SdeDpmSolver2MConfig};
 pub use state::{Bracket, State};
 pub use stochastic_heun::{StochasticHeun, StochasticHeunConfig};
+#[cfg(feature = "torch")]
+pub use torch::DeviceNoise;
 pub use unconstrained::{AmbientConfig, Unconstrained};

@@ -1,7 +1,11 @@
 //! Tensors as states: `[N, C, H, W]` in single precision, on any device.
 //!
-//! The kernel is one in-place multiply and one in-place `axpy` for each term. Noise is addressed: image `i` gets the draws
-//! of index `first_index + i`, generated on the CPU, so the starts and paths are the same on every device.
+//! The kernels work in place, without temporaries of the state's size. A term whose factor makes up for `α`, `y ← (1 − β) y + β D`, goes in
+//! one pass (`lerp_`), as in every first-order sampler; any other costs a pass of its own (`addcmul_` with the factor as a tensor
+//! of no dimensions, since `tch` has no scaled addition).
+//!
+//! [`AddressedNoise`] gives image `i` the draws of index `first_index + i`, generated on the CPU, so the starts and paths are the
+//! same on every device and for every batch. [`DeviceNoise`] is fast and promises neither.
 
 use gbm_sde::{Noise, Stream};
 use tch::{Kind, Tensor, no_grad};
@@ -18,9 +22,20 @@ impl State for Tensor {
 
     fn combine(&mut self, alpha: f64, terms: &[(f64, &Self)]) {
         no_grad(|| {
-            let _ = self.g_mul_scalar_(alpha);
-            for &(beta, term) in terms {
-                let _ = self.g_add_(&(term * beta));
+            let rest = match *terms {
+                [(beta, first), ref rest @ ..] if makes_up(alpha, beta) => {
+                    let _ = self.lerp_(first, beta);
+                    rest
+                }
+                _ => {
+                    if alpha != 1.0 {
+                        let _ = self.g_mul_scalar_(alpha);
+                    }
+                    terms
+                }
+            };
+            for &(beta, term) in rest {
+                let _ = self.addcmul_(term, &scalar(beta, self));
             }
         });
     }
@@ -29,8 +44,10 @@ impl State for Tensor {
         no_grad(|| {
             let mut factor = z * bracket.square;
             let _ = factor.g_add_scalar_(bracket.noise).g_mul_(z);
-            let _ = factor.g_add_(&((denoised - &*self) * bracket.slope)).g_add_scalar_(bracket.one);
-            let _ = signs.g_mul_(&(factor.ge(0.0).to_kind(self.kind()) * 2.0 - 1.0));
+            let _ = factor.addcmul_(denoised, &scalar(bracket.slope, self));
+            let _ = factor.addcmul_(self, &scalar(-bracket.slope, self)).g_add_scalar_(bracket.one);
+            // A sum that is 0 is positive, so that 0 does not change a sign.
+            let _ = signs.g_mul_(&scalar(1.0, self).copysign(&factor));
             let _ = self.g_add_(&factor.abs_().clamp_min_(f64::from(f32::MIN_POSITIVE)).log_());
         });
     }
@@ -50,6 +67,47 @@ impl State for Tensor {
 
     fn dims(&self) -> Vec<usize> {
         self.size().into_iter().map(|n| n.max(0) as usize).collect()
+    }
+}
+
+/// Whether `α y + β D` is a linear interpolation, in the precision of a tensor.
+fn makes_up(alpha: f64, beta: f64) -> bool {
+    (alpha + beta - 1.0).abs() < 1e-15
+}
+
+/// A factor as a tensor of no dimensions, of the kind and on the device of `like`.
+fn scalar(value: f64, like: &Tensor) -> Tensor {
+    Tensor::full([] as [i64; 0], value, (like.kind(), like.device()))
+}
+
+/// Standard normals from libtorch's own generator, on the device of the state: fast, but **not batch independent**. What an image gets
+/// depends on the batch it is in, on all that was drawn before, and on the kind of device. A run can be repeated only as a whole:
+/// the same seed, batches and device.
+///
+/// libtorch has one generator for the whole process, which `tch` cannot tell apart into several: nothing else may draw from it meanwhile.
+///
+/// ```
+/// use samplers::{DeviceNoise, NoiseSource};
+/// let like = tch::Tensor::zeros([2, 1, 4, 4], (tch::Kind::Float, tch::Device::Cpu));
+/// let mut draw = |seed| DeviceNoise::seeded(seed).normal(&like, 0);
+/// assert!(draw(7)?.equal(&draw(7)?) && !draw(7)?.equal(&draw(8)?));
+/// # Ok::<(), samplers::SampleError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeviceNoise(());
+
+impl DeviceNoise {
+    /// Seeds libtorch's generator, on every device.
+    #[must_use]
+    pub fn seeded(seed: u64) -> Self {
+        tch::manual_seed(seed.cast_signed());
+        Self(())
+    }
+}
+
+impl NoiseSource<Tensor> for DeviceNoise {
+    fn normal(&mut self, like: &Tensor, _: u32) -> Result<Tensor, SampleError> {
+        like.f_randn_like().map_err(|e| SampleError::Backend(e.to_string()))
     }
 }
 
@@ -119,6 +177,28 @@ mod tests {
             assert!((at(&t, i) - y).abs() < 1e-14 && at(&tensor_signs, i) == sign);
         }
         assert!((t.error_norm(&tz, 0.1, 0.2) - a.error_norm(&z, 0.1, 0.2)).abs() < 1e-13);
+    }
+
+    /// Interpolations, sums, a single term and none, in both precisions.
+    #[test]
+    fn every_way_of_combining_is_the_formula() {
+        let [y, d, e] = [0.3, -1.2, 2.0].map(|s| Tensor::arange(50, (Kind::Double, Device::Cpu)).sin() * s + s);
+        let interpolation: &[(f64, &Tensor)] = &[(0.25, &d), (0.8, &e)];
+        for (alpha, terms) in [(0.75, interpolation), (0.75, &interpolation[1..]), (1.0, interpolation), (-0.4, &[])] {
+            let mut expected = &y * alpha;
+            for (beta, term) in terms {
+                expected += *term * *beta;
+            }
+            for (kind, allowed) in [(Kind::Double, 4e-15), (Kind::Float, 2e-6)] {
+                let mut found = y.to_kind(kind);
+                let terms: Vec<(f64, Tensor)> = terms.iter().map(|(b, t)| (*b, t.to_kind(kind))).collect();
+                let terms: Vec<(f64, &Tensor)> = terms.iter().map(|(b, t)| (*b, t)).collect();
+                found.combine(alpha, &terms);
+                assert_eq!(found.kind(), kind);
+                let error = (found.to_kind(Kind::Double) - &expected).abs().max().double_value(&[]);
+                assert!(error < allowed, "{alpha} {} terms, {kind:?}: {error}", terms.len());
+            }
+        }
     }
 
     #[test]

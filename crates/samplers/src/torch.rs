@@ -190,7 +190,7 @@ mod tests {
                 expected += *term * *beta;
             }
             for (kind, allowed) in [(Kind::Double, 4e-15), (Kind::Float, 2e-6)] {
-                let mut found = y.to_kind(kind);
+                let mut found = y.to_kind(kind).duplicate();
                 let terms: Vec<(f64, Tensor)> = terms.iter().map(|(b, t)| (*b, t.to_kind(kind))).collect();
                 let terms: Vec<(f64, &Tensor)> = terms.iter().map(|(b, t)| (*b, t)).collect();
                 found.combine(alpha, &terms);

@@ -37,13 +37,17 @@ sample *arguments: build
 doctor: build
     {{dale}} doctor
 
-# Benchmarks of the addressed noise and of the sampler kernels
-bench: setup
+# Benchmarks of the addressed noise and of the sampler kernels, with a table and a chart in results/bench
+bench: build
     cargo bench -p gbm-sde -p samplers
+    python3 scripts/bench_table.py
 
-# One training step against PyTorch eager, side by side (needs `just setup-pytorch`)
+# A training step and the sampler kernels against PyTorch, whole runs against numpy, torchsde and diffrax (needs `just setup-pytorch`)
 bench-pytorch: build
     .venv/bin/python scripts/bench_pytorch.py
+    cargo build --quiet --release -p samplers --example sampler_speed
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check torchsde==0.2.6 diffrax==0.7.2 jax==0.10.2
+    .venv/bin/python scripts/bench_samplers.py
 
 # The samplers against numpy and diffusers on the same noise (needs `just setup-pytorch`)
 oracle-samplers:

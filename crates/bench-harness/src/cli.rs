@@ -101,6 +101,13 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
+    /// Draw a chart that a JSON file describes, as SVG
+    Chart {
+        /// Title, labels, scales, series and rules
+        from: PathBuf,
+        /// The picture
+        to: PathBuf,
+    },
     /// What this machine has and lacks
     Doctor {
         /// As JSON
@@ -257,6 +264,7 @@ impl Cli {
                 let mut experiment = config::resolve_text(Path::new("experiments/mnist.toml"), MNIST, "cpu", &[])?;
                 actions::theory(&out.unwrap_or_else(|| out_root.join("theory")), &mut experiment, &start(search)?)?;
             }
+            Command::Chart { from, to } => crate::chart::draw(&from, &to)?,
             Command::Export { run, folder } => crate::export::export(&run, &folder)?,
             Command::TrainFeatures { out } => {
                 let session = start(search)?;

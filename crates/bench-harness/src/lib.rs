@@ -25,6 +25,7 @@
 //! | [`theory`] | the identities behind it all, each computed twice |
 //! | [`export`] | what ships of a finished run |
 //! | [`features`] | training the classifier behind `cnn-fid` |
+//! | [`chart`] | charts that a script describes |
 //! | [`bench_step`] | the time of a training step |
 //! | [`doctor`] | what this machine has |
 //! | [`progress`] | bars and log lines |
@@ -33,6 +34,7 @@
 pub mod actions;
 pub mod arrays;
 pub mod bench_step;
+pub mod chart;
 pub mod checkpoints;
 pub mod cli;
 pub mod compare;

@@ -7,16 +7,37 @@
 // The compiler makes vector code of counted loops, not of zipped iterators.
 #![allow(clippy::needless_range_loop)]
 
-use pulp::Arch;
+use pulp::{Arch, NullaryFnOnce};
 
 use crate::gaussian::{box_muller, uniform_from_bits};
 use crate::philox::{philox4x32, philox4x32_lanes};
 
-/// Runs `work`, compiled for the widest vectors that this processor has. A closure, and every closure in it, must be marked
-/// `#[inline(always)]`: what is called and not inlined is compiled for the baseline.
+/// Runs `work`, compiled for the widest vectors that this processor has: AVX-512, AVX2 or the baseline. A closure, and every closure in
+/// it, must be marked `#[inline(always)]`: what is called and not inlined is compiled for the baseline.
+///
+/// ```
+/// let mut y = [1.0_f32; 100];
+/// gbm_sde::dispatch(
+///     #[inline(always)]
+///     || y.iter_mut().for_each(|y| *y = 2.0 * *y + 1.0),
+/// );
+/// assert_eq!(y, [3.0; 100]);
+/// ```
 #[inline(always)]
-pub(crate) fn dispatch(work: impl FnOnce()) {
-    Arch::new().dispatch(work);
+pub fn dispatch(work: impl FnMut()) {
+    Arch::new().dispatch(Work(work));
+}
+
+/// A closure for `pulp`. Calling it by `FnMut` reaches its body; `FnOnce` would go through a function that need not be inlined.
+struct Work<F>(F);
+
+impl<F: FnMut()> NullaryFnOnce for Work<F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(mut self) {
+        (self.0)();
+    }
 }
 
 /// Blocks of two draws that are made together; an odd end goes in the smaller groups.

@@ -48,7 +48,7 @@ pub mod step;
 pub use analytic::{Gamma, GammaError, GroundTruth, LogNormalMixture, MixtureError};
 pub use batch::{Place, Threads, by_pieces};
 pub use goodness::{Goodness, GoodnessError};
-pub use lanes::Real;
+pub use lanes::{Real, dispatch};
 pub use lognormal::{LogNormal, LogNormalError, LogNormalFit};
 pub use noise::{Noise, Stream};
 pub use perturb::{Level, Perturb, PerturbError};

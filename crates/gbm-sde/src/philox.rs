@@ -63,11 +63,17 @@ fn round(c: [u64; 4], k: [u64; 2]) -> [u64; 4] {
     reason = "the compiler makes vector code of counted loops, not of zipped iterators"
 )]
 pub(crate) fn philox4x32_lanes<const N: usize>(counter: impl Fn(usize) -> [u32; 4], key: [u32; 2]) -> [[u64; N]; 2] {
-    let key = |round: u32| [0, 1].map(|i| u64::from(key[i].wrapping_add(WEYL[i].wrapping_mul(round))));
-    let keys: [[u64; 2]; 10] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map(key);
+    let mut keys = [[0; 2]; 10];
+    let mut k = key;
+    for round in &mut keys {
+        // Not by `map`, which is a call of its own here.
+        *round = [u64::from(k[0]), u64::from(k[1])];
+        k = [k[0].wrapping_add(WEYL[0]), k[1].wrapping_add(WEYL[1])];
+    }
     let mut halves = [[0; N]; 2];
     for lane in 0..N {
-        let c = counter(lane).map(u64::from);
+        let [c0, c1, c2, c3] = counter(lane);
+        let c = [u64::from(c0), u64::from(c1), u64::from(c2), u64::from(c3)];
         // Written out: a loop inside would keep the loop over lanes from becoming vector code.
         let c = round(round(round(round(round(c, keys[0]), keys[1]), keys[2]), keys[3]), keys[4]);
         let c = round(round(round(round(round(c, keys[5]), keys[6]), keys[7]), keys[8]), keys[9]);

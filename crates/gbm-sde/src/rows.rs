@@ -7,6 +7,8 @@
 //! The lanes of a long row are its blocks. In a short one, such as a point in the plane, there are too few: there a group of lanes spans
 //! several rows. The values are [`Noise::normal`]'s either way.
 #![cfg_attr(doc, doc = include_str!("../../../docs/math.html"))]
+// The compiler makes vector code of counted loops, not of zipped iterators.
+#![allow(clippy::needless_range_loop)]
 
 use crate::batch::{Threads, by_pieces};
 use crate::lanes::{Real, WIDE, dispatch, normal_pairs};
@@ -101,21 +103,28 @@ impl NormalRows {
     /// Short rows: one lane for each block of each row. `piece` begins with row `row`.
     #[inline(always)]
     fn across_rows<T: Real>(&self, row: usize, piece: &mut [T], write: impl Fn(usize, &mut [T], &[T])) {
-        let blocks = self.row_len.div_ceil(2);
+        let blocks = self.row_len.div_ceil(2) as u32;
         let address = self.noise.row(self.stream, self.index(row), self.step);
-        let first = self.index(row);
         let high = address.index[1] & 0xFFFF_0000;
-        let (mut row_of_lane, mut block_of_lane) = (0_u64, 0_usize);
+        let (mut index, mut block) = (self.index(row), 0_u32);
         let mut done = 0;
         while done < piece.len() {
             let (mut c0, mut low, mut top) = ([0; WIDE], [0; WIDE], [0; WIDE]);
-            for lane in 0..WIDE {
-                let index = first.wrapping_add(row_of_lane);
-                (c0[lane], low[lane]) = (block_of_lane as u32, index as u32);
-                top[lane] = ((index >> 32) as u32 & 0xFFFF) | high;
-                block_of_lane += 1;
-                if block_of_lane == blocks {
-                    (row_of_lane, block_of_lane) = (row_of_lane + 1, 0);
+            if blocks == 1 {
+                for lane in 0..WIDE {
+                    let index = index.wrapping_add(lane as u64);
+                    low[lane] = index as u32;
+                    top[lane] = ((index >> 32) as u32 & 0xFFFF) | high;
+                }
+                index = index.wrapping_add(WIDE as u64);
+            } else {
+                for lane in 0..WIDE {
+                    (c0[lane], low[lane]) = (block, index as u32);
+                    top[lane] = ((index >> 32) as u32 & 0xFFFF) | high;
+                    block = block.wrapping_add(1);
+                    if block == blocks {
+                        (index, block) = (index.wrapping_add(1), 0);
+                    }
                 }
             }
             let pairs = normal_pairs::<WIDE, T>(
@@ -133,7 +142,7 @@ impl NormalRows {
                 for lane in 0..WIDE {
                     draws[count] = pairs[lane][0];
                     count += 1;
-                    if c0[lane] as usize + 1 < blocks {
+                    if c0[lane] + 1 < blocks {
                         draws[count] = pairs[lane][1];
                         count += 1;
                     }

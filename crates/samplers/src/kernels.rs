@@ -8,12 +8,19 @@
 //!
 //! Coefficients are rounded to the precision of the slice once. Every value depends on its own inputs only, so neither the number of
 //! threads nor the width of the vectors shows in it. The vector code is compiled for AVX-512 and AVX2 beside the baseline; the
-//! widest that the processor has is taken when it runs. The exponential is [`gbm_sde::exponential::exp`].
+//! widest that the processor has is taken when it runs, and memory is asked for ahead of its use. The exponential is
+//! [`gbm_sde::exponential::exp`].
+
+// The compiler makes vector code of counted loops, not always of zipped iterators.
+#![allow(clippy::needless_range_loop)]
 
 use gbm_sde::exponential::exp;
-use gbm_sde::{Exponent, NormalRows, Real, Threads, by_pieces};
-use pulp::Arch;
+use gbm_sde::{Exponent, NormalRows, Real, Threads, by_pieces, dispatch};
 
+use crate::prefetch;
+
+/// Values that are worked on between two requests for memory.
+const GROUP: usize = 64;
 /// From this many values on, a kernel is spread over all threads.
 const PARALLEL_FROM: usize = 1 << 16;
 
@@ -71,7 +78,10 @@ impl From<Exponent> for Exponentiated {
 impl Exponentiated {
     #[inline(always)]
     fn apply(self, x: &mut [f32], h: &[f32], z: &[f32]) {
-        x.iter_mut().zip(h).zip(z).for_each(|((x, h), z)| *x *= exp(self.a + self.b * h + self.c * z));
+        let (h, z) = (&h[..x.len()], &z[..x.len()]);
+        for i in 0..x.len() {
+            x[i] *= exp(self.a + self.b * h[i] + self.c * z[i]);
+        }
     }
 
     /// Updates `x` with the Hyvärinen scores `h` and the normals `z`, all of one length.
@@ -85,9 +95,17 @@ impl Exponentiated {
         by_pieces(threads(len), x, len, |place, x| {
             let range = place.element..place.element + x.len();
             let (h, z) = (&h[range.clone()], &z[range]);
-            Arch::new().dispatch(
+            dispatch(
                 #[inline(always)]
-                || self.apply(x, h, z),
+                || {
+                    in_groups(
+                        x,
+                        h,
+                        z,
+                        #[inline(always)]
+                        |x, h, z| self.apply(x, h, z),
+                    );
+                },
             );
         });
         Ok(())
@@ -115,14 +133,40 @@ pub(crate) trait Number: Real + std::ops::Mul<Output = Self> + std::ops::Add<Out
 impl Number for f32 {}
 impl Number for f64 {}
 
-/// `y ← alpha y + Σ β_j D_j` on a piece that lies in the cache.
+/// Calls `work` on groups of a piece and of its two operands, with the memory of later ones on its way.
+#[inline(always)]
+fn in_groups<T>(y: &mut [T], d: &[T], e: &[T], work: impl Fn(&mut [T], &[T], &[T])) {
+    let (y, y_end) = y.as_chunks_mut::<GROUP>();
+    let (d, d_end) = d.as_chunks::<GROUP>();
+    let (e, e_end) = e.as_chunks::<GROUP>();
+    for ((y, d), e) in y.iter_mut().zip(d).zip(e) {
+        prefetch::ahead(y);
+        prefetch::ahead(d);
+        prefetch::ahead(e);
+        work(y, d, e);
+    }
+    work(y_end, d_end, e_end);
+}
+
+/// `y ← alpha y + Σ β_j D_j` on a piece; from the third term on it lies in the cache.
 #[inline(always)]
 fn combine_piece<T: Number>(y: &mut [T], alpha: T, terms: &[(T, &[T])]) {
     match *terms {
         [] => y.iter_mut().for_each(|y| *y = alpha * *y),
         [(b, d)] => y.iter_mut().zip(d).for_each(|(y, &d)| *y = alpha * *y + b * d),
         [(b, d), (c, e), ref rest @ ..] => {
-            y.iter_mut().zip(d).zip(e).for_each(|((y, &d), &e)| *y = alpha * *y + b * d + c * e);
+            in_groups(
+                y,
+                d,
+                e,
+                #[inline(always)]
+                |y, d, e| {
+                    let (d, e) = (&d[..y.len()], &e[..y.len()]);
+                    for i in 0..y.len() {
+                        y[i] = alpha * y[i] + b * d[i] + c * e[i];
+                    }
+                },
+            );
             for &(b, d) in rest {
                 y.iter_mut().zip(d).for_each(|(y, &d)| *y = *y + b * d);
             }
@@ -136,7 +180,7 @@ pub(crate) fn linear<T: Number>(y: &mut [T], alpha: f64, terms: &[(f64, &[T])]) 
     by_pieces(threads(len), y, len, |place, y| {
         let range = place.element..place.element + y.len();
         let terms: Vec<(T, &[T])> = terms.iter().map(|&(b, d)| (T::nearest(b), &d[range.clone()])).collect();
-        Arch::new().dispatch(
+        dispatch(
             #[inline(always)]
             || combine_piece(y, alpha, &terms),
         );

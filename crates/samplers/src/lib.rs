@@ -55,6 +55,7 @@ pub mod milstein;
 pub mod mirror;
 pub mod noise;
 pub mod order;
+mod prefetch;
 pub mod prior;
 pub mod published;
 pub mod refined;

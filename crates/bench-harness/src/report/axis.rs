@@ -7,7 +7,8 @@
 const SMALLEST_RANGE: f64 = 1e-290;
 
 /// How numbers are laid along an axis.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Scale {
     /// Equal differences, equal distances.
     #[default]

@@ -5,6 +5,7 @@
 
 use plotters::prelude::{IntoDrawingArea, RGBColor, SVGBackend};
 use plotters::style::text_anchor::HPos;
+use serde::Deserialize;
 use thiserror::Error;
 
 use super::axis::{Axis, Room, Scale};
@@ -76,7 +77,8 @@ pub enum PlotError {
 }
 
 /// How a series is drawn.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Mark {
     /// A line.
     #[default]
@@ -92,7 +94,8 @@ pub enum Mark {
 }
 
 /// Points that belong together.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Series {
     /// Name in the legend; none when empty.
     pub name: String,
@@ -105,7 +108,8 @@ pub struct Series {
 }
 
 /// A value that holds everywhere: a horizontal line across the chart.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Rule {
     /// Name in the legend.
     pub name: String,
@@ -114,7 +118,8 @@ pub struct Rule {
 }
 
 /// A chart.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Chart {
     /// Title; none when empty.
     pub title: String,

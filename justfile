@@ -29,6 +29,10 @@ compare-samplers *arguments: build
 theory *arguments: build
     {{dale}} theory "$@"
 
+# Dale's law: excitatory and inhibitory units learn by gradient descent and by exponentiated gradient descent; a few minutes
+dale *arguments: build
+    {{dale}} dales-law "$@"
+
 # Digits from the shipped weights, without any data set
 sample *arguments: build
     {{dale}} sample "$@"

@@ -10,6 +10,7 @@ use crate::arrays::write_npz;
 use crate::checkpoints::Checkpoints;
 use crate::compare;
 use crate::config::{self, Experiment, SamplingConfig};
+use crate::dales_law;
 use crate::data::{self, Depth, FileState, Search};
 use crate::doctor::examine;
 use crate::figures::sample_grid;
@@ -181,6 +182,22 @@ pub fn theory(folder: &Path, experiment: &mut Experiment, session: &Session) -> 
     if !broken.is_empty() {
         bail!("{} of {} identities do not hold: {}", broken.len(), found.identities.len(), broken.join("; "));
     }
+    Ok(())
+}
+
+/// `dale dales-law`: prints what was found.
+///
+/// # Errors
+/// As [`dales_law::write`].
+pub fn dales_law(
+    folder: &Path,
+    experiment: &mut Experiment,
+    request: dales_law::Request,
+    session: &Session,
+) -> Result<()> {
+    let (data, notice) = loading::load_or_stand_in(experiment, session, false)?;
+    let (report, found) = dales_law::write(folder, &data, notice.as_deref(), request, session)?;
+    println!("{found}\n\n  report   {}\n", report.display());
     Ok(())
 }
 

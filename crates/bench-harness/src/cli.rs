@@ -13,7 +13,7 @@ use crate::config::{self, Experiment};
 use crate::data::{DataConfig, Depth, FetchPolicy, Search};
 use crate::log::RunLog;
 use crate::session::{Interrupted, Session};
-use crate::{actions, features, loading, reproduce};
+use crate::{actions, dales_law, features, loading, reproduce};
 
 /// The experiment that works from any folder.
 const MNIST: &str = include_str!("../../../experiments/mnist.toml");
@@ -98,6 +98,21 @@ enum Command {
     /// The paper's identities in one dimension, each computed twice by different means, and its two-dimensional figures
     Theory {
         /// Folder for report.html and identities.md; runs/theory by default
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+    /// Excitatory and inhibitory units learn to classify by gradient descent and by exponentiated gradient descent
+    DalesLaw {
+        /// Networks of each rule and start
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        seeds: u32,
+        /// Passes over the training images
+        #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        epochs: u32,
+        /// Training images, from the first on; at least 384
+        #[arg(long, default_value_t = 60_000, value_parser = clap::value_parser!(u32).range(384..))]
+        images: u32,
+        /// Folder for report.html, dales_law.md, dales_law.json and the charts; runs/dales-law by default
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
@@ -263,6 +278,13 @@ impl Cli {
             Command::Theory { out } => {
                 let mut experiment = config::resolve_text(Path::new("experiments/mnist.toml"), MNIST, "cpu", &[])?;
                 actions::theory(&out.unwrap_or_else(|| out_root.join("theory")), &mut experiment, &start(search)?)?;
+            }
+            Command::DalesLaw { seeds, epochs, images, out } => {
+                let mut experiment = config::resolve_text(Path::new("experiments/mnist.toml"), MNIST, "cpu", &[])?;
+                let request =
+                    dales_law::Request { seeds: seeds as usize, epochs: epochs as usize, images: images as usize };
+                let folder = out.unwrap_or_else(|| out_root.join("dales-law"));
+                actions::dales_law(&folder, &mut experiment, request, &start(search)?)?;
             }
             Command::Chart { from, to } => crate::chart::draw(&from, &to)?,
             Command::Export { run, folder } => crate::export::export(&run, &folder)?,

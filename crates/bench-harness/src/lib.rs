@@ -22,6 +22,7 @@
 //! | [`compare`] | samplers side by side on the same weights |
 //! | [`figures`] | the pictures and the page of a run |
 //! | [`report`] | PNG grids, charts, tables and pages, knowing nothing of networks |
+//! | [`dales_law`] | excitatory and inhibitory units learn by gradient descent and by EGD |
 //! | [`theory`] | the identities behind it all, each computed twice |
 //! | [`export`] | what ships of a finished run |
 //! | [`features`] | training the classifier behind `cnn-fid` |
@@ -39,6 +40,7 @@ pub mod checkpoints;
 pub mod cli;
 pub mod compare;
 pub mod config;
+pub mod dales_law;
 pub mod data;
 pub mod doctor;
 pub mod evaluate;

@@ -132,7 +132,7 @@ fn table<'a>(title: &str, identities: impl Iterator<Item = &'a Identity>) -> Res
 }
 
 /// Density of `values` in `bins` equal bins between their extremes, as a staircase.
-fn histogram(values: &[f64], bins: usize) -> Vec<(f64, f64)> {
+pub(crate) fn histogram(values: &[f64], bins: usize) -> Vec<(f64, f64)> {
     let (low, high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &x| (l.min(x), h.max(x)));
     let width = (high - low) / bins as f64;
     let mut counts = vec![0_usize; bins];

@@ -13,9 +13,18 @@ ROOT = Path(__file__).resolve().parent.parent
 NAMES = {
     "samples": "**`dale`, preset `cpu`**",
     "full-covariance log-normal": "log-normal with full covariance",
-    "heun": "probability flow, Heun",
-    "stochastic-heun": "stochastic Heun",
     "dale-langevin": "Dale–Langevin",
+    "unconstrained": "unconstrained (UMS)",
+    "milstein": "Milstein",
+    "euler": "probability flow, Euler",
+    "heun": "probability flow, Heun",
+    "dpm-solver-2m": "DPM-Solver++ 2M",
+    "dpm-solver-3m": "DPM-Solver++ 3M",
+    "adaptive": "probability flow, adaptive",
+    "stochastic-heun": "stochastic Heun",
+    "sde-dpm-solver-2m": "SDE-DPM-Solver++ 2M",
+    "published-dale-langevin": "Dale–Langevin, published form",
+    "published-unconstrained": "unconstrained, published form",
 }
 
 
@@ -35,6 +44,27 @@ def table(scores, first):
     return lines
 
 
+def by_calls(rows):
+    """A row for each sampler, a column for each number of calls: the best `cnn-fid` with at most that many and more than the column before."""
+    limits = [5, 10, 20, 50, 250, 1000, 4000]
+    names = list(dict.fromkeys(row["name"] for row in rows))
+    lines = [f"| sampler, network calls at most | {' | '.join(f'{n:,}' for n in limits)} |", f"| --- |{' ---: |' * len(limits)}"]
+    for name in names:
+        cells = []
+        for below, limit in zip([0, *limits], limits):
+            found = [r for r in rows if r["name"] == name and below < r["calls"] <= limit]
+            best = min(found, key=lambda r: r["cnn_fid"], default=None)
+            cells.append(f"{best['cnn_fid']:.1f} ± {best['cnn_fid_sd']:.1f}" if best else "")
+        lines.append(f"| {NAMES.get(name, name)} | {' | '.join(cells)} |")
+    return lines
+
+
+def verdicts():
+    """The sentences below the table of `samplers.md`."""
+    text = (ROOT / "results/mnist-cpu/samplers.md").read_text()
+    return [line for line in text.splitlines() if line.startswith("With at most 20 calls")]
+
+
 def minutes(seconds):
     return f"{int(seconds // 60)} min {int(seconds % 60)} s"
 
@@ -52,6 +82,8 @@ def results():
         first = minutes(sittings[0]["seconds"])
         revisions = (f"\nTraining was measured at revision {sittings[0]['revision']} (all of it together {first} there, with fewer calls), "
                      f"the rest at {sitting['revision']}.")
+    comparison = [row["score"] for row in load("results/mnist-cpu/samplers.json")["rows"]]
+    perturb = load("results/bench/perturb.json")
     lines = [
         f"MNIST, {cores} cores of an {sitting['processor']}, no GPU, {manifest['parameters'] / 1e6:.2f} M parameters in {manifest['precision']}: "
         f"training {minutes(seconds['training'])}, sampling {minutes(seconds['sampling'])},",
@@ -64,20 +96,25 @@ def results():
         f"That is {ratio:.1f} times the distance of as many real images. The network beats the best linear denoiser at {beaten} of the "
         f"{len(metrics['levels'])} noise levels that are compared.",
         "",
-        "The same weights (as shipped, in half precision), sampled in different ways from the same draws of the prior (`just compare-samplers`):",
+        "The same weights (as shipped, in half precision), sampled in different ways from the same draws of the prior: `cnn-fid` of "
+        f"{comparison[0]['n']:,} images each against network calls (`just compare-samplers`; [all numbers](results/mnist-cpu/samplers.md)):",
         "",
-        *table([row["score"] for row in load("results/mnist-cpu/samplers.json")["rows"]], "sampler"),
+        "![cnn-fid against network calls for every sampler](results/mnist-cpu/samplers.svg)",
         "",
-        "`cnn-fid` falls with N, so the two tables cannot be compared with each other. The churn, 8, was chosen by `cnn-fid` against the same",
+        *by_calls(comparison),
+        "",
+        *verdicts(),
+        "`cnn-fid` falls with N, so this table cannot be compared with the one above. The churn, 8, was chosen by `cnn-fid` against the same",
         "10,000 test images, on earlier weights of the same kind.",
         "",
         "`just bench-pytorch`, side by side in one run:",
         "",
         *(ROOT / "results/bench/pytorch-step.md").read_text().strip().splitlines(),
         "",
-        "`just bench-perturb`, side by side in one run:",
+        *(ROOT / "results/bench/samplers.md").read_text().strip().splitlines(),
         "",
-        *(ROOT / "results/bench/perturb.md").read_text().strip().splitlines(),
+        f"The forward process with its noise is {perturb['ratio']:.2f} times as fast as numpy's, on one core ([`just bench-perturb`](results/bench/perturb.md)). What",
+        "each kernel costs from 10³ to 10⁸ elements: [`just bench`](results/bench/kernels.md).",
     ]
     return "\n".join(lines)
 

@@ -87,7 +87,6 @@ pub fn compare(
         let out = generate(trained, sampling, experiment.pixels, &schedule, experiment.seed, session)?;
         let mut score = judge.score(out.sampler, out.images.view())?;
         score.calls = Some(out.calls);
-        score.seconds_per_image = Some(out.seconds / request.n as f64);
         tracing::info!("{} with {} calls: cnn-fid {:.1}", out.sampler, out.calls, score.cnn_fid);
         let row = Row { weights: trained.sha256.clone(), seed: experiment.seed, sampling: sampling.clone(), score };
         comparison.rows.push(row);

@@ -345,26 +345,32 @@ pub fn comparison_chart(comparison: &Comparison) -> Result<Svg> {
 }
 
 fn scores(caption: &str, first: &str, scores: &[Score]) -> Result<Table> {
-    let columns = vec![
+    let mut columns = vec![
         Column::text(first),
         Column::number("N"),
         Column::number("cnn-fid"),
         Column::number("KID"),
         Column::number("calls"),
-        Column { unit: Some("s".into()), decimals: Some(4), ..Column::number("time per image") },
     ];
+    let timed = scores.iter().any(|score| score.seconds_per_image.is_some());
+    if timed {
+        columns.push(Column { unit: Some("s".into()), decimals: Some(4), ..Column::number("time per image") });
+    }
     let mut table = Table::new(caption, columns);
     for score in scores {
         scores[0].fingerprint.comparable(&score.fingerprint)?;
         let number = |value: Option<f64>| value.map_or(Cell::Missing, Cell::Number);
-        table.push(vec![
+        let mut row = vec![
             score.name.as_str().into(),
             (score.n as f64).into(),
             Cell::Spread(score.cnn_fid, score.cnn_fid_sd),
             Cell::Spread(score.kid, score.kid_sd),
             number(score.calls.map(|c| c as f64)),
-            number(score.seconds_per_image),
-        ])?;
+        ];
+        if timed {
+            row.push(number(score.seconds_per_image));
+        }
+        table.push(row)?;
     }
     if let Some(score) = scores.first() {
         let f = &score.fingerprint;

@@ -27,6 +27,14 @@ pub enum ScoreError {
         /// Its value.
         value: f64,
     },
+    /// A parameter that must be finite and not negative is not.
+    #[error("{name} must be finite and at least 0, got {value}")]
+    Negative {
+        /// The parameter.
+        name: &'static str,
+        /// Its value.
+        value: f64,
+    },
     /// The smaller end of a range is above the larger one.
     #[error("{low} = {low_value} must be below {high} = {high_value}")]
     Order {
@@ -46,6 +54,16 @@ pub enum ScoreError {
         name: &'static str,
         /// The least that is needed.
         least: usize,
+        /// The count.
+        value: usize,
+    },
+    /// Too many of something that is counted.
+    #[error("{name} must be at most {most}, got {value}")]
+    TooMany {
+        /// What is counted.
+        name: &'static str,
+        /// The most that is possible.
+        most: usize,
         /// The count.
         value: usize,
     },
@@ -112,4 +130,8 @@ pub(crate) fn same_shape(name: &'static str, found: &[usize], expected: &[usize]
     } else {
         Err(ScoreError::Shape { name, found: found.to_vec(), expected: expected.to_vec() })
     }
+}
+
+pub(crate) fn not_negative(name: &'static str, value: f64) -> Result<(), ScoreError> {
+    if value.is_finite() && value >= 0.0 { Ok(()) } else { Err(ScoreError::Negative { name, value }) }
 }

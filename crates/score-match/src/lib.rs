@@ -22,6 +22,7 @@
 //! | [`probe`] | random directions for them |
 //! | [`nonnegative`] | Hyvärinen's score matching for non-negative data: estimators with standard errors |
 //! | [`linear`] | the best linear denoiser of a data set, in closed form: the baseline to beat |
+//! | [`low_rank`] | the normal law of low rank plus diagonal covariance that fits a data set |
 //!
 //! The feature `torch` adds the tensor versions.
 #![cfg_attr(doc, doc = include_str!("../../../docs/math.html"))]
@@ -32,6 +33,7 @@ pub mod implicit;
 pub mod importance;
 pub mod linear;
 pub mod loss;
+pub mod low_rank;
 pub mod nonnegative;
 pub mod parameterization;
 pub mod precondition;
@@ -48,6 +50,7 @@ pub use error::ScoreError;
 pub use implicit::{ScoreAt, ScoreModel, Trace};
 pub use importance::{ImportanceOptions, ImportanceSampling, WeightedLevel};
 pub use linear::LinearDenoiser;
+pub use low_rank::LowRankNormal;
 pub use nonnegative::Estimate;
 pub use parameterization::{Level, Parameterization};
 pub use precondition::{Coefficients, DataMoments, Precondition};

@@ -62,32 +62,7 @@ impl LinearDenoiser {
     /// # Errors
     /// With fewer than two rows, no columns, or a value that is not finite.
     pub fn fit(rows: ArrayView2<'_, f32>) -> Result<Self, ScoreError> {
-        let (n, d) = rows.dim();
-        if n < 2 {
-            return Err(ScoreError::TooFew { name: "the number of rows", least: 2, value: n });
-        }
-        let mut mean = vec![0.0; d];
-        for (i, row) in rows.rows().into_iter().enumerate() {
-            for (j, (sum, &value)) in mean.iter_mut().zip(row).enumerate() {
-                if !value.is_finite() {
-                    return Err(ScoreError::Data { row: i, column: j, value: f64::from(value) });
-                }
-                *sum += f64::from(value);
-            }
-        }
-        mean.iter_mut().for_each(|sum| *sum /= n as f64);
-
-        let mut covariance = Mat::zeros(d, d);
-        let mut centred = Vec::with_capacity(BLOCK_ROWS.min(n) * d);
-        for block in rows.axis_chunks_iter(Axis(0), BLOCK_ROWS) {
-            centred.clear();
-            for row in block.rows() {
-                centred.extend(row.iter().zip(&mean).map(|(&y, mu)| f64::from(y) - mu));
-            }
-            let block = MatRef::from_row_major_slice(&centred, block.nrows(), d);
-            let parallel = faer::get_global_parallelism();
-            matmul(covariance.as_mut(), Accum::Add, block.transpose(), block, 1.0 / n as f64, parallel);
-        }
+        let (mean, covariance) = moments(rows)?;
         Self::from_matrix(mean, covariance.as_ref())
     }
 
@@ -111,20 +86,7 @@ impl LinearDenoiser {
     }
 
     fn from_matrix(mean: Vec<f64>, covariance: MatRef<'_, f64>) -> Result<Self, ScoreError> {
-        let dim = mean.len();
-        if dim == 0 {
-            return Err(ScoreError::TooFew { name: "the number of columns", least: 1, value: 0 });
-        }
-        let refused = |reason: String| ScoreError::Eigen { dim, reason };
-        let finite = |j: usize| (0..dim).all(|i| covariance[(i, j)].is_finite());
-        if !(0..dim).all(finite) {
-            return Err(refused("an entry is not finite".into()));
-        }
-        let eigen = covariance.self_adjoint_eigen(Side::Lower).map_err(|error| refused(format!("{error:?}")))?;
-        // The solver sorts upwards; rounding can leave a zero eigenvalue slightly negative.
-        let column = eigen.S().column_vector();
-        let eigenvalues = (0..dim).rev().map(|i| column[i].max(0.0)).collect();
-        let vectors = Mat::from_fn(dim, dim, |i, j| eigen.U()[(i, dim - 1 - j)]);
+        let (eigenvalues, vectors) = eigen(covariance)?;
         Ok(Self { mean, eigenvalues, vectors })
     }
 
@@ -212,6 +174,57 @@ impl LinearDenoiser {
     fn array(&self, values: Vec<f64>, rows: usize) -> Array2<f64> {
         Array2::from_shape_vec((rows, self.dim()), values).expect("the vector was made with rows · d values")
     }
+}
+
+/// Mean (d) and covariance (d × d, divisor `n`) of the rows of an n × d array.
+pub(crate) fn moments(rows: ArrayView2<'_, f32>) -> Result<(Vec<f64>, Mat<f64>), ScoreError> {
+    let (n, d) = rows.dim();
+    if n < 2 {
+        return Err(ScoreError::TooFew { name: "the number of rows", least: 2, value: n });
+    }
+    let mut mean = vec![0.0; d];
+    for (i, row) in rows.rows().into_iter().enumerate() {
+        for (j, (sum, &value)) in mean.iter_mut().zip(row).enumerate() {
+            if !value.is_finite() {
+                return Err(ScoreError::Data { row: i, column: j, value: f64::from(value) });
+            }
+            *sum += f64::from(value);
+        }
+    }
+    mean.iter_mut().for_each(|sum| *sum /= n as f64);
+
+    let mut covariance = Mat::zeros(d, d);
+    let mut centred = Vec::with_capacity(BLOCK_ROWS.min(n) * d);
+    for block in rows.axis_chunks_iter(Axis(0), BLOCK_ROWS) {
+        centred.clear();
+        for row in block.rows() {
+            centred.extend(row.iter().zip(&mean).map(|(&y, mu)| f64::from(y) - mu));
+        }
+        let block = MatRef::from_row_major_slice(&centred, block.nrows(), d);
+        let parallel = faer::get_global_parallelism();
+        matmul(covariance.as_mut(), Accum::Add, block.transpose(), block, 1.0 / n as f64, parallel);
+    }
+    Ok((mean, covariance))
+}
+
+/// Eigenvalues of a symmetric matrix (its lower triangle is read), falling, negative ones set to 0, and the eigenvectors as
+/// columns.
+pub(crate) fn eigen(covariance: MatRef<'_, f64>) -> Result<(Vec<f64>, Mat<f64>), ScoreError> {
+    let dim = covariance.nrows();
+    if dim == 0 {
+        return Err(ScoreError::TooFew { name: "the number of columns", least: 1, value: 0 });
+    }
+    let refused = |reason: String| ScoreError::Eigen { dim, reason };
+    let finite = |j: usize| (0..dim).all(|i| covariance[(i, j)].is_finite());
+    if !(0..dim).all(finite) {
+        return Err(refused("an entry is not finite".into()));
+    }
+    let eigen = covariance.self_adjoint_eigen(Side::Lower).map_err(|error| refused(format!("{error:?}")))?;
+    // The solver sorts upwards; rounding can leave a zero eigenvalue slightly negative.
+    let column = eigen.S().column_vector();
+    let values = (0..dim).rev().map(|i| column[i].max(0.0)).collect();
+    let vectors = Mat::from_fn(dim, dim, |i, j| eigen.U()[(i, dim - 1 - j)]);
+    Ok((values, vectors))
 }
 
 /// `out += rows · matrix`, with `rows` and `out` row after row of `d` values.

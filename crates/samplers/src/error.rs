@@ -1,7 +1,7 @@
 //! What can go wrong when a sampler is set up, and when it runs.
 
 use gbm_sde::ScheduleError;
-use score_match::DenoiseError;
+use score_match::{DenoiseError, ScoreError};
 
 /// A refused setting of a grid, prior or sampler.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -94,6 +94,28 @@ pub enum ConfigError {
     /// The schedule was asked for something outside it.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
+    /// A prior that is made of a data set, without one.
+    #[error("prior: `{0}` is fitted to a data set, and there is none (or one that was fitted for other settings)")]
+    NoData(&'static str),
+    /// A class without images has no average.
+    #[error("prior: no image of class {class} among {classes} classes, so it has no average")]
+    EmptyClass {
+        /// The class.
+        class: usize,
+        /// Number of classes: the largest label and one.
+        classes: usize,
+    },
+    /// A prior was fitted to images of another size.
+    #[error("prior: fitted to images of {expected} pixels, used for images of {found}")]
+    Pixels {
+        /// Pixels of the data set's images.
+        expected: usize,
+        /// Pixels that were asked for.
+        found: usize,
+    },
+    /// The statistics of a data set could not be computed.
+    #[error("prior: {0}")]
+    Fit(#[from] ScoreError),
 }
 
 /// Why a sampler stopped without a result.
@@ -133,6 +155,9 @@ pub enum SampleError {
         /// The noise level reached.
         r: f64,
     },
+    /// The start could not be drawn.
+    #[error(transparent)]
+    Start(#[from] ConfigError),
     /// The tensor library failed.
     #[error("sampler: {0}")]
     Backend(String),

@@ -80,7 +80,7 @@ pub use grid::{Grid, GridConfig};
 pub use heun::Heun;
 pub use milstein::Milstein;
 pub use noise::{AddressedNoise, NoiseSource};
-pub use prior::{Prior, PriorConfig};
+pub use prior::{FittedPrior, Prior, PriorConfig, PriorStatistics};
 pub use published::{Published, PublishedConfig};
 pub use refined::RefinedNoise;
 pub use sampler::{Sampled, Sampler, Step, Stepper};

@@ -12,7 +12,7 @@ use tch::{Kind, Tensor, no_grad};
 
 use crate::error::SampleError;
 use crate::noise::{AddressedNoise, NoiseSource};
-use crate::prior::Prior;
+use crate::prior::{FittedPrior, Prior};
 use crate::state::{Bracket, State};
 
 impl State for Tensor {
@@ -134,14 +134,44 @@ impl Prior {
     }
 }
 
-fn addressed(source: &AddressedNoise, shape: &[i64], step: u32, device: tch::Device) -> Result<Tensor, SampleError> {
-    let backend = |e: tch::TchError| SampleError::Backend(e.to_string());
+impl FittedPrior {
+    /// The starts of images of `shape = [N, C, H, W]`; image `i` is number `first_index + i`.
+    ///
+    /// # Errors
+    /// When the prior is that of a data set with another number of pixels, or libtorch cannot make the tensor.
+    pub fn draw_tensor(
+        &self,
+        noise: &Noise,
+        first_index: u64,
+        shape: &[i64],
+        device: tch::Device,
+    ) -> Result<Tensor, SampleError> {
+        if let Self::Independent(prior) = self {
+            return prior.draw_tensor(noise, first_index, shape, device);
+        }
+        let (rows, columns) = rows_and_columns(shape);
+        let values = self.draw_f32(noise, first_index, rows, columns)?.into_raw_vec_and_offset().0;
+        to_tensor(&values, shape, device)
+    }
+}
+
+/// Number of images, and of values of each.
+fn rows_and_columns(shape: &[i64]) -> (usize, usize) {
     let rows = shape.first().copied().unwrap_or(0).max(0) as usize;
-    let columns = shape.iter().skip(1).product::<i64>().max(0) as usize;
+    (rows, shape.iter().skip(1).product::<i64>().max(0) as usize)
+}
+
+fn to_tensor(values: &[f32], shape: &[i64], device: tch::Device) -> Result<Tensor, SampleError> {
+    let backend = |e: tch::TchError| SampleError::Backend(e.to_string());
+    let tensor = Tensor::f_from_slice(values).map_err(backend)?;
+    tensor.f_reshape(shape).and_then(|t| t.f_to_device(device)).and_then(|t| t.f_to_kind(Kind::Float)).map_err(backend)
+}
+
+fn addressed(source: &AddressedNoise, shape: &[i64], step: u32, device: tch::Device) -> Result<Tensor, SampleError> {
+    let (rows, columns) = rows_and_columns(shape);
     let mut values = vec![0.0_f32; rows * columns];
     source.noise.rows_normal(source.stream, source.first_index, step, &mut values, columns);
-    let tensor = Tensor::f_from_slice(&values).map_err(backend)?;
-    tensor.f_reshape(shape).and_then(|t| t.f_to_device(device)).and_then(|t| t.f_to_kind(Kind::Float)).map_err(backend)
+    to_tensor(&values, shape, device)
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@
 use gbm_sde::{Drift, Noise, Schedule, ScheduleConfig, Variance};
 use ndarray::Array2;
 use samplers::{
-    AdaptiveConfig, ConfigError, Grid, GridConfig, Prior, PriorConfig, PublishedConfig, Sampler, SamplerConfig,
+    AdaptiveConfig, ConfigError, FittedPrior, Grid, GridConfig, Prior, PriorConfig, PublishedConfig, Sampler,
+    SamplerConfig,
 };
 use score_match::DataMoments;
 
@@ -73,22 +74,27 @@ fn bad_grids_are_refused() {
     }
 }
 
+fn independent(built: Result<FittedPrior, ConfigError>) -> Prior {
+    let FittedPrior::Independent(prior) = built.unwrap() else { panic!() };
+    prior
+}
+
 #[test]
 fn priors() {
     let moments = DataMoments { log_mean: 0.095, log_sd: 0.219 };
-    let matched = PriorConfig::default().build(&moments, 0.64).unwrap();
+    let matched = independent(PriorConfig::default().build(&moments, None, 0.64));
     assert!((matched.mean - 0.095).abs() < 1e-15 && (matched.sd - (0.64f64 + 0.219 * 0.219).sqrt()).abs() < 1e-15);
-    let published = PriorConfig::LogNormal { a: 0.1565, b: 0.8353 }.build(&moments, 0.64).unwrap();
+    let published = independent(PriorConfig::LogNormal { a: 0.1565, b: 0.8353 }.build(&moments, None, 0.64));
     assert_eq!(published, Prior { mean: 0.1565, sd: 0.8353 });
     let draws = published.draw_f64(&Noise::new(2), 0, 200, 500);
     assert!((draws.mean().unwrap() - 0.1565).abs() < 4.0 * 0.8353 / 100_000f64.sqrt());
     assert!((draws.std(0.0) / 0.8353 - 1.0).abs() < 4.0 / 200_000f64.sqrt());
     let late = published.draw_f32(&Noise::new(2), 150, 1, 500);
     assert!(draws.row(150).iter().zip(late.row(0)).all(|(a, b)| (*a as f32 - b).abs() < 1e-6));
-    assert!(PriorConfig::LogNormal { a: f64::NAN, b: 1.0 }.build(&moments, 1.0).is_err());
-    assert!(PriorConfig::LogNormal { a: 0.0, b: 0.0 }.build(&moments, 1.0).is_err());
-    assert!(PriorConfig::MomentMatched {}.build(&DataMoments { log_mean: 0.0, log_sd: -1.0 }, 1.0).is_err());
-    assert!(PriorConfig::MomentMatched {}.build(&moments, 0.0).is_err());
+    assert!(PriorConfig::LogNormal { a: f64::NAN, b: 1.0 }.build(&moments, None, 1.0).is_err());
+    assert!(PriorConfig::LogNormal { a: 0.0, b: 0.0 }.build(&moments, None, 1.0).is_err());
+    assert!(PriorConfig::MomentMatched {}.build(&DataMoments { log_mean: 0.0, log_sd: -1.0 }, None, 1.0).is_err());
+    assert!(PriorConfig::MomentMatched {}.build(&moments, None, 0.0).is_err());
 }
 
 #[derive(serde::Deserialize, Debug)]
@@ -115,6 +121,11 @@ fn toml_forms() {
     assert_eq!(other.sampler, SamplerConfig::PublishedDaleLangevin(expected));
     let other = read("'moment-matched'", "'log-normal', a = 0.1565, b = 0.8353").unwrap();
     assert_eq!(other.prior, PriorConfig::LogNormal { a: 0.1565, b: 0.8353 });
+    let other = read("'moment-matched'", "'full-covariance', rank = 20").unwrap();
+    assert_eq!(other.prior, PriorConfig::FullCovariance { rank: 20 });
+    let other = read("'moment-matched'", "'full-covariance'").unwrap();
+    assert_eq!(other.prior, PriorConfig::FullCovariance { rank: 64 });
+    assert_eq!(read("'moment-matched'", "'class-average'").unwrap().prior, PriorConfig::ClassAverage {});
     let other = read("'karras', r_min = 0.01, r_max = 4.0, rho = 7.0, steps = 18", "'published'").unwrap();
     assert_eq!(other.grid, GridConfig::Published { sigma: 0.8, steps: 1000 });
     let other = read("'karras', r_min = 0.01, r_max = 4.0, rho = 7.0, steps = 18", "'table', r = [2.0, 0.5]").unwrap();
@@ -133,6 +144,10 @@ fn toml_forms() {
         ("'heun'", "'dale-langevin', delta = 3"),
         ("'heun'", "'published-dale-langevin', detla = 1e-4"),
         ("'moment-matched'", "'moment-matched', a = 0.1"),
+        ("'moment-matched'", "'full-covariance', rnak = 20"),
+        ("'moment-matched'", "'full-covariance', rank = -1"),
+        ("'moment-matched'", "'class-average', classes = 10"),
+        ("'moment-matched'", "'class-averages'"),
         ("rho = 7.0", "rho = 'seven'"),
         ("rho = 7.0", "rho = 7.0, rhoo = 1"),
     ] {

@@ -14,7 +14,7 @@ use crate::dales_law;
 use crate::data::{self, Depth, FileState, Search};
 use crate::doctor::examine;
 use crate::figures::sample_grid;
-use crate::generate::{Trained, generate};
+use crate::generate::{Trained, generate, statistics};
 use crate::loading;
 use crate::run::{Run, nearest_difference, stored_experiment};
 use crate::session::Session;
@@ -92,9 +92,15 @@ pub fn sample(run: &Path, out: &Path, request: &SampleRequest, session: &Session
     let (experiment, trained) = open(run, session)?;
     let experiment = config::adjust(&run.join("config.toml"), &experiment, &request.set)?;
     let sampling = SamplingConfig { n: request.n, ..experiment.sampling.clone() };
+    let statistics = if sampling.prior.needs_data() {
+        let data = loading::load_for(&experiment, session).context("sampling.prior is made of the training images")?;
+        statistics(&sampling.prior, experiment.pixels, &data)?
+    } else {
+        None
+    };
     let schedule = Schedule::new(experiment.process.clone())?;
     let seed = request.seed.unwrap_or(experiment.seed);
-    let drawn = generate(&trained, &sampling, experiment.pixels, &schedule, seed, session)?;
+    let drawn = generate(&trained, &sampling, statistics.as_ref(), experiment.pixels, &schedule, seed, session)?;
     match ending {
         "npz" => write_npz(out, &drawn.images)?,
         _ => sample_grid(drawn.images.view(), request.n)?.write(out)?,

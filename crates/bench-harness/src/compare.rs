@@ -11,7 +11,7 @@ use crate::config::{Experiment, SamplingConfig};
 use crate::data::Dataset;
 use crate::evaluate::{Judge, Score};
 use crate::figures;
-use crate::generate::{Trained, generate};
+use crate::generate::{Trained, generate, statistics};
 use crate::session::Session;
 
 mod plan;
@@ -80,11 +80,14 @@ pub fn compare(
     // What is known already comes first, so that nothing of it is lost when the rest is interrupted.
     comparison.rows.extend(plans.iter().filter_map(|plan| before.iter().find(|row| same(row, plan)).cloned()));
     tracing::info!("{} of {} rows were measured before", comparison.rows.len(), plans.len());
+    // Plans have the experiment's prior, or one that needs no data.
+    let statistics = statistics(&experiment.sampling.prior, experiment.pixels, data)?;
     for sampling in &plans {
         if comparison.rows.iter().any(|row| same(row, sampling)) {
             continue;
         }
-        let out = generate(trained, sampling, experiment.pixels, &schedule, experiment.seed, session)?;
+        let out =
+            generate(trained, sampling, statistics.as_ref(), experiment.pixels, &schedule, experiment.seed, session)?;
         let mut score = judge.score(out.sampler, out.images.view())?;
         score.calls = Some(out.calls);
         tracing::info!("{} with {} calls: cnn-fid {:.1}", out.sampler, out.calls, score.cnn_fid);

@@ -418,6 +418,9 @@ fn check(path: &Path, e: &Experiment) -> Result<(), ConfigError> {
         let (start, top) = (grid.start().sqrt(), top.sqrt());
         return refuse("sampling.grid", format!("starts at r = {start}, beyond the process, which ends at r = {top}"));
     }
+    if let Err(error) = e.sampling.prior.check((e.network.channels * e.network.size * e.network.size) as usize) {
+        return refuse("sampling.prior", error.to_string());
+    }
     if let Err(error) = e.sampling.sampler.build::<ndarray::Array2<f32>>() {
         return refuse("sampling.sampler", error.to_string());
     }
@@ -461,6 +464,8 @@ mod tests {
     fn another_kind_replaces_the_whole_table() {
         let e = resolve_with("cpu", &["sampling.grid={kind=\"uniform-time\",steps=9}"]).unwrap();
         assert_eq!(e.sampling.grid, GridConfig::UniformTime { steps: 9 });
+        let e = resolve_with("published", &["sampling.prior.kind=class-average"]).unwrap();
+        assert_eq!(e.sampling.prior, PriorConfig::ClassAverage {});
     }
 
     #[test]
@@ -490,6 +495,9 @@ mod tests {
             ("training.batch=1000000000000", "training.batch"),
             ("process.variance.r_max=1.0", "sampling.grid"),
             ("sampling.grid.r_min=9.0", "sampling.grid"),
+            ("sampling.prior={kind=\"full-covariance\",rank=0}", "sampling.prior: prior: rank must be at least 1"),
+            ("sampling.prior={kind=\"full-covariance\",rank=785}", "the rank must be at most 784, got 785"),
+            ("sampling.prior={kind=\"log-normal\",a=0.1,b=-1.0}", "sampling.prior: prior: b must be positive"),
             ("evaluation.levels=[0.0]", "evaluation.levels"),
             ("name=a/b", "name"),
         ] {

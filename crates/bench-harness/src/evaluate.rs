@@ -8,13 +8,14 @@ use gbm_sde::{Noise, Schedule, Stream};
 use metrics::{BootstrapOptions, Fingerprint, KidOptions, bootstrap_fid, kid_subsets};
 use models::classifier::Classifier;
 use ndarray::{Array2, Array3, ArrayView3};
-use samplers::Prior;
+use samplers::FittedPrior;
 use score_match::LinearDenoiser;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
 use crate::config::{EvaluationConfig, PixelMap};
 use crate::data::Dataset;
+use crate::generate::statistics;
 use crate::levels::LevelLoss;
 use crate::pixels;
 use crate::progress::Progress;
@@ -24,6 +25,9 @@ pub const HELD_OUT_FROM: usize = 50_000;
 
 /// Where the three references draw from; samplers use other streams.
 const REFERENCE: Stream = Stream(64);
+
+/// Index of the first draw of a fitted prior that stands for it alone: far beyond those of sampling, a multiple of ten classes.
+const REFERENCE_STARTS: u64 = 10_000_000_000;
 
 /// One row of the table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -182,7 +186,7 @@ impl Judge {
         n: usize,
         pixel_map: PixelMap,
         linear: &LinearDenoiser,
-        prior: Prior,
+        prior: &FittedPrior,
     ) -> Result<Vec<Score>> {
         let from = held_out_from(data);
         let (held_out, _) = data.train.slice(from..from + n);
@@ -190,10 +194,16 @@ impl Judge {
         let noise = Noise::new(self.seed);
         let drawn = linear.sample_rows(&noise, REFERENCE, 0, n);
         let log_normal = to_bytes(drawn.iter().map(|&y| y as f32).collect(), n, h, w, pixel_map)?;
-        let mut z = vec![0.0_f32; n * h * w];
-        noise.rows_normal(Stream(REFERENCE.0 + 1), 0, 0, &mut z, h * w);
-        let z = z.into_iter().map(|z| (prior.mean + prior.sd * f64::from(z)) as f32).collect();
-        let prior_images = to_bytes(z, n, h, w, pixel_map)?;
+        let starts = match prior {
+            FittedPrior::Independent(prior) => {
+                let mut z = vec![0.0_f32; n * h * w];
+                noise.rows_normal(Stream(REFERENCE.0 + 1), 0, 0, &mut z, h * w);
+                z.into_iter().map(|z| (prior.mean + prior.sd * f64::from(z)) as f32).collect()
+            }
+            // Images that sampling does not start from.
+            _ => prior.draw_f32(&noise, REFERENCE_STARTS, n, h * w)?.into_raw_vec_and_offset().0,
+        };
+        let prior_images = to_bytes(starts, n, h, w, pixel_map)?;
         Ok(vec![
             self.score(if from == HELD_OUT_FROM { REAL } else { TRAINING }, held_out)?,
             self.score(LOG_NORMAL, log_normal.view())?,
@@ -232,13 +242,15 @@ pub fn baselines(
     pixel_map: PixelMap,
     sampling: &crate::config::SamplingConfig,
     schedule: &Schedule,
-) -> Result<(LinearDenoiser, Prior)> {
+) -> Result<(LinearDenoiser, FittedPrior)> {
     let mut progress = Progress::new("linear denoiser", "fits", 1);
     let rows = pixel_map.log_rows(data.train.images.view());
     let linear = LinearDenoiser::fit(rows.view()).context("fitting the linear denoiser to the training images")?;
     progress.set(1);
     progress.finish();
     let grid = sampling.grid.build(Some(schedule))?;
-    let prior = sampling.prior.build(&pixel_map.moments(data.train.images.view()), grid.start())?;
+    let statistics = statistics(&sampling.prior, pixel_map, data)?;
+    let prior =
+        sampling.prior.build(&pixel_map.moments(data.train.images.view()), statistics.as_ref(), grid.start())?;
     Ok((linear, prior))
 }

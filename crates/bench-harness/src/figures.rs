@@ -15,7 +15,7 @@ use tch::Tensor;
 use crate::compare::Comparison;
 use crate::data::Dataset;
 use crate::evaluate::{Evaluation, REAL, Score};
-use crate::generate::Trained;
+use crate::generate::{Trained, statistics};
 use crate::levels::LevelLoss;
 use crate::pixels;
 use crate::progress::human_seconds;
@@ -174,7 +174,8 @@ fn path(run: &Run, trained: &Trained, data: &Dataset, session: &Session) -> Resu
     let forward = Strip { name: "forward".into(), images: forward, captions: captions(&levels) };
 
     let grid = e.sampling.grid.build(Some(&schedule))?;
-    let prior = e.sampling.prior.build(&trained.header.moments, grid.start())?;
+    let statistics = statistics(&e.sampling.prior, e.pixels, data)?;
+    let prior = e.sampling.prior.build(&trained.header.moments, statistics.as_ref(), grid.start())?;
     let sampler: Box<dyn Sampler<Tensor>> = e.sampling.sampler.build()?;
     let denoiser = trained.denoiser(1);
     let start = prior.draw_tensor(&Noise::new(e.seed), 0, &trained.shape(1), session.device)?;

@@ -15,13 +15,14 @@ use models::params::{Gradient, Weights};
 use models::precision::{Precision, native_bf16};
 use models::unet::UNet;
 use ndarray::{Array3, Axis, concatenate};
-use samplers::{AddressedNoise, DeviceNoise, NoiseSource, Sampler};
+use samplers::{AddressedNoise, DeviceNoise, NoiseSource, PriorConfig, PriorStatistics, Sampler};
 use score_match::Denoiser;
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
 use crate::checkpoints::layout_of;
 use crate::config::{NoiseKind, PixelMap, SamplingConfig};
+use crate::data::Dataset;
 use crate::pixels;
 use crate::progress::Progress;
 use crate::session::{Interrupted, Session};
@@ -83,20 +84,36 @@ pub struct Generated {
     pub sampler: &'static str,
 }
 
-/// Draws `config.n` images.
+/// What a prior needs to know of the training images; none if it needs nothing.
 ///
 /// # Errors
-/// [`Interrupted`] after Ctrl-C; a network that gives numbers that are not finite.
+/// If it cannot be fitted to them.
+pub fn statistics(prior: &PriorConfig, pixel_map: PixelMap, data: &Dataset) -> Result<Option<PriorStatistics>> {
+    if !prior.needs_data() {
+        return Ok(None);
+    }
+    let mut progress = Progress::new("prior", "fits", 1);
+    let found = prior.fit(pixel_map.log_rows(data.train.images.view()).view(), &data.train.labels);
+    progress.set(1);
+    progress.finish();
+    found.with_context(|| format!("sampling.prior, fitted to the training images of {}", data.title()))
+}
+
+/// Draws `config.n` images; `statistics` are those of its prior.
+///
+/// # Errors
+/// [`Interrupted`] after Ctrl-C; a network that gives numbers that are not finite; a prior that lacks its statistics.
 pub fn generate(
     trained: &Trained,
     config: &SamplingConfig,
+    statistics: Option<&PriorStatistics>,
     pixel_map: PixelMap,
     schedule: &Schedule,
     seed: u64,
     session: &Session,
 ) -> Result<Generated> {
     let grid = config.grid.build(Some(schedule))?;
-    let prior = config.prior.build(&trained.header.moments, grid.start())?;
+    let prior = config.prior.build(&trained.header.moments, statistics, grid.start())?;
     let sampler: Box<dyn Sampler<Tensor>> = config.sampler.build()?;
     let denoiser = trained.denoiser(config.batch);
     let started = Instant::now();

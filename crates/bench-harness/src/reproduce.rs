@@ -15,7 +15,7 @@ use crate::config::Experiment;
 use crate::data::Dataset;
 use crate::evaluate::{Evaluation, Judge, LOG_NORMAL, baselines};
 use crate::figures;
-use crate::generate::{Generated, Trained, generate};
+use crate::generate::{Generated, Trained, generate, statistics};
 use crate::levels;
 use crate::manifest;
 use crate::progress::human_seconds;
@@ -68,7 +68,7 @@ pub fn reproduce(
     tracing::info!("run: {}", run.folder.display());
     let weights = train(&run, data, session, Start::Either)?;
     let trained = Trained::load(&weights, session.device)?;
-    let (images, record) = samples(&run, &trained, session)?;
+    let (images, record) = samples(&run, data, &trained, session)?;
     let evaluation = evaluation(&run, data, &trained, &images, &record, session)?;
     session.check()?;
     manifest::write(&run, preset, data, &trained, (&record, &evaluation), started, session)?;
@@ -81,7 +81,7 @@ pub fn reproduce(
 ///
 /// # Errors
 /// If sampling fails or the file cannot be written.
-pub fn samples(run: &Run, trained: &Trained, session: &Session) -> Result<(Array3<u8>, SamplesRecord)> {
+pub fn samples(run: &Run, data: &Dataset, trained: &Trained, session: &Session) -> Result<(Array3<u8>, SamplesRecord)> {
     let key = run.sampling_key()?;
     let path = run.folder.join("samples.npz");
     if let Some(record) = run.read_json::<SamplesRecord>("samples.json").filter(|r| r.key == key) {
@@ -93,8 +93,9 @@ pub fn samples(run: &Run, trained: &Trained, session: &Session) -> Result<(Array
     }
     let e = &run.experiment;
     let schedule = Schedule::new(e.process.clone())?;
+    let statistics = statistics(&e.sampling.prior, e.pixels, data)?;
     let Generated { images, calls, seconds, sampler } =
-        generate(trained, &e.sampling, e.pixels, &schedule, e.seed, session)?;
+        generate(trained, &e.sampling, statistics.as_ref(), e.pixels, &schedule, e.seed, session)?;
     // The record goes first and comes last: new images never stand beside an old key.
     let _ = fs::remove_file(run.folder.join("samples.json"));
     write_npz(&path, &images)?;
@@ -131,7 +132,7 @@ pub fn evaluation(
     own.seconds_per_image = Some(record.seconds / record.n as f64);
     let mut scores = vec![own];
     session.check()?;
-    scores.extend(judge.references(data, judged, e.pixels, &linear, prior)?);
+    scores.extend(judge.references(data, judged, e.pixels, &linear, &prior)?);
     let levels = levels::compare(trained, &linear, data, e, session)?;
     let evaluation = Evaluation { key, data: data.title(), scores, levels };
     run.write_json("metrics.json", &evaluation)?;

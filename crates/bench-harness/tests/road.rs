@@ -374,3 +374,47 @@ fn the_identities_hold_and_their_page_needs_no_network() {
     assert!(report.contains("glyphs"), "the stand-in is named");
     assert!(fs::read_to_string(folder.path().join("theory/identities.md")).unwrap().contains("$`"));
 }
+
+#[test]
+fn priors_of_the_data_set_walk_the_road_and_say_when_it_is_missing() {
+    let folder = TempDir::new().unwrap();
+    let prior = ["--set", "sampling.prior={kind=\"full-covariance\",rank=5}"];
+    succeeds(dale(folder.path(), &tiny("reproduce", &prior)));
+    let run = run_folder(folder.path());
+    let run_name = run.to_str().unwrap();
+    let metrics = fs::read_to_string(run.join("metrics.json")).unwrap();
+    assert!(metrics.contains("prior alone"));
+
+    // `sample` loads the data set for such a prior, and image i is the same however many are asked for.
+    let draw = |prior: &str, n: &str, out: &str| {
+        let out = folder.path().join(out);
+        let set = format!("sampling.prior={prior}");
+        let arguments = ["sample", run_name, "--threads", "1", "--n", n, "--set", &set, "--out", out.to_str().unwrap()];
+        succeeds(dale(folder.path(), &arguments));
+        bench_harness::arrays::read_npz(&out).unwrap()
+    };
+    let mut seen = vec![bench_harness::arrays::read_npz(&run.join("samples.npz")).unwrap()];
+    for prior in ["{kind=\"full-covariance\",rank=5}", "{kind=\"class-average\"}", "{kind=\"moment-matched\"}"] {
+        let (few, many) = (draw(prior, "3", "few.npz"), draw(prior, "12", "many.npz"));
+        assert!(few.iter().eq(many.iter().take(few.len())), "{prior}");
+        seen.push(many);
+    }
+    assert_eq!(seen[0], seen[1], "the run's own prior");
+    assert!(seen[1] != seen[2] && seen[2] != seen[3], "three different starts");
+
+    // The data set is not on this machine: only priors that are made of it need it.
+    let config = fs::read_to_string(run.join("config.toml")).unwrap();
+    let moved = folder.path().join("moved");
+    fs::create_dir(&moved).unwrap();
+    fs::copy(run.join("checkpoints/weights.safetensors"), moved.join("weights.safetensors")).unwrap();
+    let start = config.find("[data]").unwrap();
+    let end = config.find("[pixels]").unwrap();
+    let other = format!("{}[data]\nname = \"mnist\"\n\n{}", &config[..start], &config[end..]);
+    fs::write(moved.join("config.toml"), other).unwrap();
+    let moved_name = moved.to_str().unwrap();
+    let out = folder.path().join("moved.png");
+    let arguments = ["sample", moved_name, "--n", "2", "--out", out.to_str().unwrap()];
+    fails(dale(folder.path(), &arguments), &["sampling.prior is made of the training images", "train-images-idx3"]);
+    let plain = [&arguments[..], &["--set", "sampling.prior.kind=moment-matched"]].concat();
+    succeeds(dale(folder.path(), &plain));
+}

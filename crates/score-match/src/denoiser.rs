@@ -39,9 +39,18 @@ pub enum DenoiseError {
         /// The level it happened at.
         v: f64,
     },
-    /// The tensor library failed.
+    /// The tensor library failed, or what the derivative is made with.
     #[error("denoiser: {0}")]
     Backend(String),
+}
+
+impl From<crate::ScoreError> for DenoiseError {
+    fn from(error: crate::ScoreError) -> Self {
+        match error {
+            crate::ScoreError::Denoise(error) => error,
+            other => Self::Backend(other.to_string()),
+        }
+    }
 }
 
 /// A log denoiser for states of type `S` (a batch: rows of an array, or images of a tensor).

@@ -263,7 +263,7 @@ pub fn sliced<M: ScoreModel>(model: &M, y: &Array2<f64>, probes: Probes) -> Resu
     mean(&sliced_rows(model, y, probes)?)
 }
 
-fn each_probe(
+pub(crate) fn each_probe(
     probes: Probes,
     y: &Array2<f64>,
     mut action: impl FnMut(&Array2<f64>) -> Result<(), ScoreError>,

@@ -10,6 +10,7 @@
 //! | module | idea |
 //! |---|---|
 //! | [`denoiser`] | the contract `D(ȳ, v)` that networks, analytic truths and samplers share |
+//! | [`divergence`] | the denoiser with the trace of its derivative, for densities along the probability flow |
 //! | [`parameterization`] | Hyvärinen, Stein, log-space score, noise, denoiser and velocity, converted exactly |
 //! | [`precondition`] | scales that give the network unit-variance inputs and targets at every noise level |
 //! | [`weight`] | time weights `λ(v)` in front of the loss |
@@ -28,6 +29,7 @@
 #![cfg_attr(doc, doc = include_str!("../../../docs/math.html"))]
 
 pub mod denoiser;
+pub mod divergence;
 pub mod error;
 pub mod implicit;
 pub mod importance;
@@ -46,6 +48,7 @@ pub mod torch;
 pub mod weight;
 
 pub use denoiser::{DenoiseError, Denoiser};
+pub use divergence::{Differences, Divergence, Traced};
 pub use error::ScoreError;
 pub use implicit::{ScoreAt, ScoreModel, Trace};
 pub use importance::{ImportanceOptions, ImportanceSampling, WeightedLevel};

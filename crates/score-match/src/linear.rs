@@ -18,7 +18,7 @@ use gbm_sde::{Noise, Stream};
 use ndarray::{Array2, ArrayView2, Axis};
 
 use crate::denoiser::{DenoiseError, Denoiser, check_level};
-use crate::error::{ScoreError, same_shape};
+use crate::error::{ScoreError, not_negative, same_shape};
 
 /// Rows whose outer products are summed in one matrix product.
 const BLOCK_ROWS: usize = 1024;
@@ -153,6 +153,35 @@ impl LinearDenoiser {
         let mut z = vec![0.0; count * self.dim()];
         noise.rows_normal_f64(stream, first_index, 0, &mut z, self.dim());
         self.array(self.colour(z), count)
+    }
+
+    /// `ln N(ȳ; μ, C + vI)` of each row of `y_bar` (n × d), in nats by volume of `ȳ`: the density of the full-covariance log-normal
+    /// at level `v ≥ 0`.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// let wiener = score_match::LinearDenoiser::from_moments(vec![0.5, 1.0], array![[3.0, 0.0], [0.0, 3.0]].view())?;
+    /// let density = wiener.log_pdf(array![[0.5, 3.0]].view(), 1.0)?;
+    /// assert!((density[0] + (std::f64::consts::TAU * 4.0).ln() + 0.5 * 4.0 / 4.0).abs() < 1e-14);
+    /// # Ok::<(), score_match::ScoreError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When `v` is negative or not finite, a direction has no variance at all, or the rows do not have `d` values.
+    pub fn log_pdf(&self, y_bar: ArrayView2<'_, f64>, v: f64) -> Result<Vec<f64>, ScoreError> {
+        let (rows, d) = y_bar.dim();
+        same_shape("the state", &[rows, d], &[rows, self.dim()])?;
+        not_negative("v", v)?;
+        let least = self.eigenvalues[d - 1] + v;
+        if least <= 0.0 {
+            return Err(ScoreError::NotPositive { name: "the smallest variance", value: least });
+        }
+        let offsets = self.mean.iter().cycle();
+        let centred: Vec<f64> = y_bar.iter().zip(offsets).map(|(y, mu)| y - mu).collect();
+        let mut along = vec![0.0; rows * d];
+        multiply_add(&mut along, &centred, self.vectors.as_ref(), d);
+        let term = |(a, lambda): (&f64, &f64)| (std::f64::consts::TAU * (lambda + v)).ln() + a * a / (lambda + v);
+        Ok(along.chunks(d).map(|row| -0.5 * row.iter().zip(&self.eigenvalues).map(term).sum::<f64>()).collect())
     }
 
     /// `μ + Q √λ z` for rows of normals, one after another.

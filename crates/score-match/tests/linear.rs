@@ -109,3 +109,19 @@ fn a_single_denoiser_fits_behind_the_trait_object() {
     let boxed: Box<dyn Denoiser<Array2<f64>>> = Box::new(known());
     assert_eq!(boxed.denoise(&Array2::zeros((0, 2)), 1.0).unwrap().dim(), (0, 2));
 }
+
+#[test]
+fn the_density_is_that_of_the_normal_law() {
+    let covariance = vec![vec![2.0, 1.0], vec![1.0, 2.0]];
+    let truth =
+        gbm_sde::LogNormalMixture::with_covariances(vec![1.0], vec![vec![0.5, -1.0]], vec![covariance]).unwrap();
+    let y = array![[0.3, 0.2], [-4.0, 1.0]];
+    for v in [0.0, 0.4] {
+        for (row, density) in y.rows().into_iter().zip(known().log_pdf(y.view(), v).unwrap()) {
+            assert!((density - truth.log_pdf(&row.to_vec(), v)).abs() < 1e-13);
+        }
+    }
+    assert!(known().log_pdf(y.view(), -1.0).is_err() && known().log_pdf(array![[1.0]].view(), 1.0).is_err());
+    let flat = LinearDenoiser::from_moments(vec![0.0; 2], array![[1.0, 0.0], [0.0, 0.0]].view()).unwrap();
+    assert!(flat.log_pdf(y.view(), 0.0).unwrap_err().to_string().contains("the smallest variance"));
+}

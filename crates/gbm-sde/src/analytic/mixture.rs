@@ -14,6 +14,7 @@
 #![cfg_attr(doc, doc = include_str!("../../../../docs/math.html"))]
 
 mod rows;
+mod jacobian;
 
 use super::GroundTruth;
 use super::eigen::symmetric_eigen;

@@ -140,8 +140,8 @@ where
     })
 }
 
-/// The state as a leaf of the graph, and the score there.
-fn evaluate<M>(model: &M, y: &Tensor) -> Result<(Tensor, Tensor), TchError>
+/// The state as a leaf of the graph, and the model's answer there.
+pub(super) fn evaluate<M>(model: &M, y: &Tensor) -> Result<(Tensor, Tensor), TchError>
 where
     M: Fn(&Tensor) -> Result<Tensor, TchError>,
 {
@@ -151,19 +151,33 @@ where
     Ok((y, h))
 }
 
+/// What becomes of the graph in a backward pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Graph {
+    /// It is kept for further passes.
+    Keep,
+    /// The pass gets a graph of its own, so that the derivative can be differentiated.
+    Extend,
+}
+
 /// `∇_y Σ values`, with its own graph; zero where the values do not depend on `y`.
 fn gradient(values: &Tensor, y: &Tensor) -> Result<Tensor, TchError> {
+    derivative(values, y, Graph::Extend)
+}
+
+/// `∇_y Σ values`; zero where the values do not depend on `y`.
+pub(super) fn derivative(values: &Tensor, y: &Tensor, graph: Graph) -> Result<Tensor, TchError> {
     if !values.requires_grad() {
         return y.f_zeros_like();
     }
     let total = values.f_sum(values.kind())?;
-    match Tensor::f_run_backward(&[total], &[y], true, true)?.pop() {
+    match Tensor::f_run_backward(&[total], &[y], true, graph == Graph::Extend)?.pop() {
         Some(gradient) if gradient.defined() => Ok(gradient),
         _ => y.f_zeros_like(),
     }
 }
 
-fn each_probe(
+pub(super) fn each_probe(
     probes: Probes,
     y: &Tensor,
     mut action: impl FnMut(&Tensor) -> Result<(), TchError>,
@@ -183,11 +197,11 @@ fn like(values: &[f64], other: &Tensor) -> Result<Tensor, TchError> {
     Tensor::f_from_slice(values)?.f_to_device(other.device())?.f_to_kind(other.kind())
 }
 
-fn flatten(values: &Tensor) -> Result<Tensor, TchError> {
+pub(super) fn flatten(values: &Tensor) -> Result<Tensor, TchError> {
     values.f_flatten(1, -1)
 }
 
-fn sum_rows(values: &Tensor) -> Result<Tensor, TchError> {
+pub(super) fn sum_rows(values: &Tensor) -> Result<Tensor, TchError> {
     flatten(values)?.f_sum_dim_intlist([1_i64].as_slice(), false, values.kind())
 }
 

@@ -6,9 +6,11 @@
 //! ```
 //!
 //! The scalar factor `$\lambda/v^2$` is [`TimeWeight::denoiser_factor`]; here it meets tensors, without the ½. [`matching`]
-//! has M-ESM, M-DSM, M-ISM and its sliced variant from the scalar definitions of [`crate::term`].
+//! has M-ESM, M-DSM, M-ISM and its sliced variant from the scalar definitions of [`crate::term`], [`divergence`] the trace
+//! that likelihoods need.
 #![cfg_attr(doc, doc = include_str!("../../../../docs/math.html"))]
 
+pub mod divergence;
 pub mod matching;
 
 use tch::{Kind, TchError, Tensor};

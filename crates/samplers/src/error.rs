@@ -155,9 +155,17 @@ pub enum SampleError {
         /// The noise level reached.
         r: f64,
     },
-    /// The start could not be drawn.
+    /// A setting that is refused when it is used.
     #[error(transparent)]
-    Start(#[from] ConfigError),
+    Config(#[from] ConfigError),
+    /// A start's density was not given for every row.
+    #[error("likelihood: {found} densities of the start for {expected} rows")]
+    StartDensity {
+        /// Rows of the state.
+        expected: usize,
+        /// Densities.
+        found: usize,
+    },
     /// The tensor library failed.
     #[error("sampler: {0}")]
     Backend(String),

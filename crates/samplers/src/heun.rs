@@ -19,8 +19,8 @@ use crate::state::State;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Heun;
 
-/// Factors of `ȳ`, `D` and `D̃` in the corrector, for `ρ = r'/r` in `(0, 1)`.
-fn corrector(rho: f64) -> (f64, f64, f64) {
+/// Factors of `ȳ`, `D` and `D̃` in the corrector, for `ρ = r'/r`, positive.
+pub(crate) fn corrector(rho: f64) -> (f64, f64, f64) {
     let rest = 1.0 - rho;
     (rho, 0.5 * rest * (2.0 - 1.0 / rho), 0.5 * rest / rho)
 }

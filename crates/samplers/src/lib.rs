@@ -17,6 +17,7 @@
 //! | [`grid`] | the noise levels a sampler visits |
 //! | [`prior`] | where reverse time starts |
 //! | [`sampler`] | the contract of a sampler, and the loop that runs it |
+//! | [`likelihood`] | log density along the probability flow, and bits per dimension |
 //! | [`order`] | the order of a sampler, measured against exact truth |
 //! | [`config`] | samplers as tables of a configuration file |
 //! | [`mirror`] | mirrored Langevin and exponentiated gradient on energies that the user gives, with fixed signs |
@@ -46,11 +47,13 @@ pub mod corrected;
 pub mod dale_langevin;
 pub mod dpm_solver_2m;
 pub mod dpm_solver_3m;
+mod embedded;
 pub mod error;
 pub mod euler;
 pub mod grid;
 pub mod heun;
 pub mod kernels;
+pub mod likelihood;
 pub mod milstein;
 pub mod mirror;
 pub mod noise;
@@ -78,6 +81,8 @@ pub use error::{ConfigError, SampleError};
 pub use euler::Euler;
 pub use grid::{Grid, GridConfig};
 pub use heun::Heun;
+pub use likelihood::ambient::PixelScale;
+pub use likelihood::{Flow, LogDensity, Solver, Tolerance};
 pub use milstein::Milstein;
 pub use noise::{AddressedNoise, NoiseSource};
 pub use prior::{FittedPrior, Prior, PriorConfig, PriorStatistics};

@@ -13,8 +13,10 @@
 //! Source of the class averages: the code published with Shetty, Prasath and Seelamantula (2025), arXiv 2510.02730. For the
 //! covariance see [`score_match::low_rank`].
 
+use std::f64::consts::TAU;
+
 use gbm_sde::{Noise, Stream};
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView1, ArrayView2};
 use score_match::{DataMoments, LowRankNormal, ScoreError};
 use serde::{Deserialize, Serialize};
 
@@ -246,6 +248,40 @@ impl FittedPrior {
             Self::Independent(prior) => Ok(prior.draw_f32(noise, first_index, rows, columns)),
             _ => Ok(self.draw_f64(noise, first_index, rows, columns)?.mapv(|y| y as f32)),
         }
+    }
+}
+
+impl FittedPrior {
+    /// Log density of each row of `y_bar` (n × d) at the level of the start, in nats by volume of `ȳ`. The class averages count as
+    /// their equal mixture.
+    ///
+    /// # Errors
+    /// When the rows have another number of pixels than the prior.
+    pub fn log_pdf(&self, y_bar: ArrayView2<'_, f64>) -> Result<Vec<f64>, ConfigError> {
+        let found = y_bar.ncols();
+        if let Some(expected) = self.dim().filter(|&dim| dim != found) {
+            return Err(ConfigError::Pixels { expected, found });
+        }
+        let normal = |z: f64, sd: f64| -0.5 * (z / sd).powi(2) - (sd * TAU.sqrt()).ln();
+        let rows = y_bar.rows().into_iter();
+        Ok(match self {
+            Self::Independent(Prior { mean, sd }) => {
+                rows.map(|row| row.iter().map(|y| normal(y - mean, *sd)).sum()).collect()
+            }
+            Self::LowRank { law, v } => law.log_pdf(y_bar, *v)?,
+            Self::ClassAverage { centres, v } => {
+                let density = |row: ArrayView1<'_, f64>| {
+                    let of = |centre: ArrayView1<'_, f64>| -> f64 {
+                        row.iter().zip(centre).map(|(y, mean)| normal(y - mean, v.sqrt())).sum()
+                    };
+                    let terms: Vec<f64> = centres.rows().into_iter().map(of).collect();
+                    let most = terms.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                    let sum: f64 = terms.iter().map(|term| (term - most).exp()).sum();
+                    most + (sum / terms.len() as f64).ln()
+                };
+                rows.map(density).collect()
+            }
+        })
     }
 }
 

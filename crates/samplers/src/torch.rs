@@ -155,6 +155,20 @@ impl FittedPrior {
     }
 }
 
+impl FittedPrior {
+    /// [`FittedPrior::log_pdf`] of images (`[N, C, H, W]`), in nats by volume of `ȳ`.
+    ///
+    /// # Errors
+    /// When the images have another number of pixels than the prior, or libtorch cannot read the tensor.
+    pub fn log_pdf_tensor(&self, y_bar: &Tensor) -> Result<Vec<f64>, SampleError> {
+        let backend = |e: tch::TchError| SampleError::Backend(e.to_string());
+        let flat = y_bar.f_reshape([-1]).and_then(|t| t.f_to_kind(Kind::Double)).map_err(backend)?;
+        let values = flat.f_to_device(tch::Device::Cpu).and_then(|t| Vec::<f64>::try_from(&t)).map_err(backend)?;
+        let rows = ndarray::Array2::from_shape_vec(rows_and_columns(&y_bar.size()), values);
+        Ok(self.log_pdf(rows.expect("a tensor has the values of its shape").view())?)
+    }
+}
+
 /// Number of images, and of values of each.
 fn rows_and_columns(shape: &[i64]) -> (usize, usize) {
     let rows = shape.first().copied().unwrap_or(0).max(0) as usize;

@@ -8,10 +8,13 @@
 //!
 //! Both are exact conversions of one another, so every sampler and every loss sees the same contract.
 
+use ndarray::{Array2, Axis, concatenate};
 use score_match::denoiser::{DenoiseError, Denoiser};
 use score_match::precondition::{DataMoments, Precondition};
+use score_match::torch::divergence::traced;
+use score_match::{Divergence, Probes, Trace, Traced};
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor, no_grad};
+use tch::{Kind, TchError, Tensor, no_grad};
 
 use crate::Result;
 use crate::params::Weights;
@@ -99,9 +102,9 @@ impl<'a> NetDenoiser<'a> {
         Self { model, weights, micro_batch: micro_batch.max(1) as i64 }
     }
 
-    fn run(&self, y_bar: &Tensor, v: f64) -> Result<Tensor> {
+    /// What `action` makes of each padded micro-batch, with the number of its first image and how many it really has.
+    fn parts<T>(&self, y_bar: &Tensor, mut action: impl FnMut(&Tensor, i64, i64) -> Result<T>) -> Result<Vec<T>> {
         let n = y_bar.size().first().copied().unwrap_or(0);
-        let levels = vec![v; self.micro_batch as usize];
         let mut parts = Vec::new();
         let mut first = 0;
         while first < n {
@@ -113,25 +116,80 @@ impl<'a> NetDenoiser<'a> {
                 shape[0] = self.micro_batch - count;
                 part = Tensor::f_cat(&[part, last.f_expand(shape.as_slice(), false)?], 0)?;
             }
-            let out = self.model.denoise(self.weights, &part, &levels, false)?;
-            parts.push(out.f_narrow(0, 0, count)?);
+            parts.push(action(&part, first, count)?);
             first += count;
         }
-        if parts.len() == 1 {
-            return Ok(parts.remove(0));
-        }
-        Ok(Tensor::f_cat(&parts, 0)?)
+        Ok(parts)
+    }
+
+    fn run(&self, y_bar: &Tensor, v: f64) -> Result<Tensor> {
+        let levels = vec![v; self.micro_batch as usize];
+        join(self.parts(y_bar, |part, _, count| {
+            Ok(self.model.denoise(self.weights, part, &levels, false)?.f_narrow(0, 0, count)?)
+        })?)
+    }
+
+    /// The same with the traces of `∂D/∂ȳ` (images × probes).
+    fn run_traced(&self, y_bar: &Tensor, v: f64, trace: Trace) -> Result<(Tensor, Vec<Array2<f64>>)> {
+        let levels = vec![v; self.micro_batch as usize];
+        let parts = self.parts(y_bar, |part, first, count| {
+            let trace = match trace {
+                Trace::Exact => Trace::Exact,
+                Trace::Hutchinson(probes) => {
+                    let first_index = probes.first_index.wrapping_add(first as u64);
+                    Trace::Hutchinson(Probes { first_index, ..probes })
+                }
+            };
+            let model = |y: &Tensor| {
+                let failed = |e: crate::ModelError| TchError::Torch(e.to_string());
+                self.model.denoise(self.weights, y, &levels, false).map_err(failed)
+            };
+            let (denoised, mut traces) = traced(model, part, trace)?;
+            traces.slice_axis_inplace(Axis(0), (..count as usize).into());
+            Ok((denoised.f_narrow(0, 0, count)?, traces))
+        })?;
+        let (denoised, traces): (Vec<Tensor>, Vec<Array2<f64>>) = parts.into_iter().unzip();
+        Ok((join(denoised)?, traces))
+    }
+}
+
+fn join(mut parts: Vec<Tensor>) -> Result<Tensor> {
+    if parts.len() == 1 {
+        return Ok(parts.remove(0));
+    }
+    Ok(Tensor::f_cat(&parts, 0)?)
+}
+
+fn finite(out: &Tensor, v: f64) -> std::result::Result<(), DenoiseError> {
+    if out.sum(Kind::Double).double_value(&[]).is_finite() {
+        Ok(())
+    } else {
+        Err(DenoiseError::NonFinite { what: "network output", v })
     }
 }
 
 impl Denoiser<Tensor> for NetDenoiser<'_> {
     fn denoise(&self, y_bar: &Tensor, v: f64) -> std::result::Result<Tensor, DenoiseError> {
         let out = no_grad(|| self.run(y_bar, v)).map_err(|e| DenoiseError::Backend(e.to_string()))?;
-        let total = out.sum(Kind::Double).double_value(&[]);
-        if !total.is_finite() {
-            return Err(DenoiseError::NonFinite { what: "network output", v });
-        }
+        finite(&out, v)?;
         Ok(out)
+    }
+}
+
+/// The trace by autograd, in the micro-batches of [`Denoiser::denoise`]: `d` backward passes, or one for each probe.
+impl Divergence<Tensor> for NetDenoiser<'_> {
+    fn denoise_traced(
+        &self,
+        y_bar: &Tensor,
+        v: f64,
+        trace: Trace,
+    ) -> std::result::Result<Traced<Tensor>, DenoiseError> {
+        let backend = |e: &dyn std::fmt::Display| DenoiseError::Backend(e.to_string());
+        let (denoised, traces) = self.run_traced(y_bar, v, trace).map_err(|e| backend(&e))?;
+        finite(&denoised, v)?;
+        let views: Vec<_> = traces.iter().map(Array2::view).collect();
+        let traces = concatenate(Axis(0), &views).map_err(|e| backend(&e))?;
+        Ok(Traced { denoised, traces })
     }
 }
 
@@ -164,6 +222,40 @@ mod tests {
         assert!(many.narrow(0, 0, 2).equal(&few));
         let one = denoiser.denoise(&images(11).narrow(0, 9, 1), 0.3).unwrap();
         assert!(many.narrow(0, 9, 1).allclose(&one, 1e-5, 1e-6, false));
+    }
+
+    #[test]
+    fn traces_are_those_of_difference_quotients_whatever_the_batch() {
+        for head in [Head::Preconditioned, Head::Stein] {
+            let (model, weights) = model(head);
+            let denoiser = NetDenoiser::new(&model, &weights, 4);
+            let (y, v) = (images(6), 0.3);
+            let probes = Trace::Hutchinson(Probes { count: 2, ..Probes::new(5) });
+            let traced = denoiser.denoise_traced(&y, v, probes).unwrap();
+            assert!(traced.denoised.allclose(&denoiser.denoise(&y, v).unwrap(), 1e-5, 1e-6, false));
+            assert_eq!(traced.traces.dim(), (6, 2));
+            for probe in 0..2 {
+                let u = Probes::new(5).rows(probe, 6, 64);
+                let u = Tensor::from_slice(u.as_slice().unwrap()).to_kind(Kind::Float).reshape([6, 1, 8, 8]);
+                let at = |step: f64| denoiser.denoise(&(&y + &u * step), v).unwrap().to_kind(Kind::Double);
+                let slope = (at(0.01) - at(-0.01)) / 0.02 * &u;
+                let expected =
+                    Vec::<f64>::try_from(slope.sum_dim_intlist([1_i64, 2, 3].as_slice(), false, None)).unwrap();
+                for (found, expected) in traced.traces.column(probe as usize).iter().zip(expected) {
+                    assert!((found - expected).abs() < 2e-3 * (1.0 + expected.abs()), "{head:?}: {found} {expected}");
+                }
+            }
+            // The exact trace is the mean of uᵀJu; an image has the same numbers in any batch.
+            let exact = denoiser.denoise_traced(&y, v, Trace::Exact).unwrap().traces;
+            let many = Trace::Hutchinson(Probes { count: 60, ..Probes::new(5) });
+            let many = denoiser.denoise_traced(&y, v, many).unwrap().traces;
+            for (row, exact) in many.axis_iter(Axis(0)).zip(&exact) {
+                let error = row.std(1.0) / 60f64.sqrt();
+                assert!((row.mean().unwrap() - exact).abs() < 4.5 * error + 1e-4, "{head:?}");
+            }
+            let few = denoiser.denoise_traced(&y.narrow(0, 0, 2), v, probes).unwrap().traces;
+            assert_eq!(few, traced.traces.slice_axis(Axis(0), (..2).into()));
+        }
     }
 
     #[test]

@@ -58,7 +58,7 @@ impl Adaptive {
 }
 
 /// The flow as an equation in `u = ln r`.
-struct Slopes<'a, 'b, S> {
+struct Slopes<'a, 'b, S: State> {
     stepper: &'a Stepper<'b, S>,
     config: AdaptiveConfig,
 }

@@ -13,8 +13,8 @@
 //! rotations: `S_k + vI` has eigenvalues `λ + v` and the same axes. Responsibilities `γ` go through log-sum-exp.
 #![cfg_attr(doc, doc = include_str!("../../../../docs/math.html"))]
 
-mod rows;
 mod jacobian;
+mod rows;
 
 use super::GroundTruth;
 use super::eigen::symmetric_eigen;

@@ -254,7 +254,7 @@ fn law_table(study: &Study) -> Result<Table> {
 
 fn rate_table(study: &Study) -> Result<Table> {
     let mut table = Table::new(
-        "Rates that were tried, judged by held-out training images",
+        "Rates that were tried, judged by held-out training images (the worse of two seeds)",
         ["start", "rule", "rate", "accuracy, %"].map(Column::text).to_vec(),
     );
     for t in &study.tried {

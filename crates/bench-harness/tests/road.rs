@@ -376,6 +376,34 @@ fn the_identities_hold_and_their_page_needs_no_network() {
 }
 
 #[test]
+fn dales_law_is_kept_by_exponentiated_gradient_descent_alone() {
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().join("dale");
+    let request = ["dales-law", "--seeds", "1", "--epochs", "1", "--images", "1280", "--threads", "1", "--out"];
+    let request: Vec<&str> = request.into_iter().chain([out.to_str().unwrap()]).collect();
+    let said = String::from_utf8(succeeds(dale(folder.path(), &request)).stdout).unwrap();
+    let study: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(out.join("dales_law.json")).unwrap()).unwrap();
+    assert_eq!(study["data"], "glyphs");
+    let learned = study["learned"].as_array().unwrap();
+    assert_eq!(learned.len(), 4);
+    for network in learned {
+        let end = network["epochs"].as_array().unwrap().last().unwrap();
+        assert_eq!(end["flipped"].as_f64() == Some(0.0), network["rule"] == "exponentiated", "{network}");
+        assert_eq!(network["populations"].as_array().unwrap().len(), 6);
+    }
+    let page = fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.contains("Not the data set that was asked for") && !page.contains("src=\"http"));
+    let table = fs::read_to_string(out.join("dales_law.md")).unwrap();
+    assert!(
+        said.contains("Under EGD no weight changed its sign") && table.contains("Under EGD no weight changed its sign")
+    );
+    for chart in ["learning", "signs", "weights-egd-uniform", "weights-gradient-log-normal"] {
+        assert!(fs::read_to_string(out.join(format!("{chart}.svg"))).unwrap().starts_with("<svg"), "{chart}");
+    }
+}
+
+#[test]
 fn priors_of_the_data_set_walk_the_road_and_say_when_it_is_missing() {
     let folder = TempDir::new().unwrap();
     let prior = ["--set", "sampling.prior={kind=\"full-covariance\",rank=5}"];

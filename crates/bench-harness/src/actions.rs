@@ -14,7 +14,8 @@ use crate::dales_law;
 use crate::data::{self, Depth, FileState, Search};
 use crate::doctor::examine;
 use crate::figures::sample_grid;
-use crate::generate::{Trained, generate, statistics};
+use crate::generate::{Arithmetic, Trained, generate, statistics};
+use crate::likelihood;
 use crate::loading;
 use crate::run::{Run, nearest_difference, stored_experiment};
 use crate::session::Session;
@@ -56,7 +57,7 @@ pub fn train(preset: &str, experiment: Experiment, resume: Option<Option<PathBuf
 }
 
 /// Opens a run's folder, or one under `results/`.
-fn open(folder: &Path, session: &Session) -> Result<(Experiment, Trained)> {
+fn open(folder: &Path, arithmetic: Arithmetic, session: &Session) -> Result<(Experiment, Trained)> {
     let experiment = stored_experiment(folder)?;
     let checkpoints = Checkpoints::new(folder.join("checkpoints"));
     let shipped = folder.join("weights.safetensors");
@@ -68,7 +69,7 @@ fn open(folder: &Path, session: &Session) -> Result<(Experiment, Trained)> {
         };
         bail!("{}: {state}; repeat the command that started it", folder.display());
     }
-    Ok((experiment, Trained::load(&path, session.device)?))
+    Ok((experiment, Trained::load_in(&path, session.device, arithmetic)?))
 }
 
 /// `dale sample`: draws images from `run` into `out`, a picture or an array by its ending.
@@ -89,7 +90,7 @@ pub fn sample(run: &Path, out: &Path, request: &SampleRequest, session: &Session
     if request.set.iter().any(|s| s.trim_start().starts_with("sampling.n=")) {
         bail!("--set sampling.n: use --n");
     }
-    let (experiment, trained) = open(run, session)?;
+    let (experiment, trained) = open(run, Arithmetic::AsTrained, session)?;
     let experiment = config::adjust(&run.join("config.toml"), &experiment, &request.set)?;
     let sampling = SamplingConfig { n: request.n, ..experiment.sampling.clone() };
     let statistics = if sampling.prior.needs_data() {
@@ -122,7 +123,7 @@ pub fn compare_samplers(
     if !folder.is_dir() {
         bail!("{}: not a folder", folder.display());
     }
-    let (experiment, trained) = open(run, session)?;
+    let (experiment, trained) = open(run, Arithmetic::AsTrained, session)?;
     let data = loading::load_for(&experiment, session).context("the comparison needs the data set's test images")?;
     let mut save = |rows: &compare::Comparison| compare::save(rows, folder);
     let before = compare::earlier(folder);
@@ -130,6 +131,21 @@ pub fn compare_samplers(
     println!("{}", compare::write(&comparison, folder)?);
     let verdicts = comparison.verdict().ok().into_iter().chain(comparison.few_calls_suffice());
     Ok(verdicts.filter(|(holds, _)| !holds).map(|(_, text)| text).collect())
+}
+
+/// `dale likelihood`: prints bits per dimension, and writes `likelihood.json` into `folder` if there is one.
+///
+/// # Errors
+/// If the folder does not exist, the request is impossible, or the data set cannot be had.
+pub fn likelihood(run: &Path, folder: Option<&Path>, request: &likelihood::Request, session: &Session) -> Result<()> {
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        bail!("{}: not a folder", folder.display());
+    }
+    let (experiment, trained) = open(run, Arithmetic::Single, session)?;
+    let data = loading::load_for(&experiment, session).context("likelihoods are those of the data set's images")?;
+    let found = likelihood::compute(&trained, &experiment, &data, request, session)?;
+    println!("{}", found.to_text()?);
+    folder.map_or(Ok(()), |folder| found.write(folder))
 }
 
 /// `dale doctor`.

@@ -13,7 +13,7 @@ use crate::config::{self, Experiment};
 use crate::data::{DataConfig, Depth, FetchPolicy, Search};
 use crate::log::RunLog;
 use crate::session::{Interrupted, Session};
-use crate::{actions, dales_law, features, loading, reproduce};
+use crate::{actions, dales_law, features, likelihood, loading, reproduce};
 
 /// The experiment that works from any folder.
 const MNIST: &str = include_str!("../../../experiments/mnist.toml");
@@ -95,6 +95,8 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Bits per dimension of a run's network, by the probability flow, beside laws in closed form
+    Likelihood(LikelihoodArgs),
     /// The paper's identities in one dimension, each computed twice by different means, and its two-dimensional figures
     Theory {
         /// Folder for report.html and identities.md; runs/theory by default
@@ -193,6 +195,59 @@ struct SampleArgs {
     set: Vec<String>,
 }
 
+#[derive(Debug, Args)]
+struct LikelihoodArgs {
+    /// A run's folder, or one under results/
+    #[arg(default_value = "results/mnist-cpu")]
+    run: PathBuf,
+    /// How many images, from the first on
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
+    n: u32,
+    /// Whose images
+    #[arg(long, value_enum, default_value_t)]
+    split: likelihood::Split,
+    /// Steps of Heun's method, two network calls each
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    steps: u32,
+    /// Instead, the adaptive method with this tolerance, in nats for each step
+    #[arg(long, value_name = "NATS")]
+    tolerance: Option<f64>,
+    /// Random probes for each image, one backward pass each
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    probes: u32,
+    /// The exact trace instead: as many backward passes as pixels, for a few images
+    #[arg(long, conflicts_with = "probes")]
+    exact: bool,
+    /// Level of the density; by default the lowest that the network was trained at
+    #[arg(long)]
+    r_min: Option<f64>,
+    /// Level of the prior; by default where the run's sampling starts
+    #[arg(long)]
+    r_max: Option<f64>,
+    /// Another seed than the run's
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Folder for likelihood.json
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+impl LikelihoodArgs {
+    fn request(&self) -> likelihood::Request {
+        likelihood::Request {
+            n: self.n as usize,
+            split: self.split,
+            // The adaptive method chooses its own steps; its grid is where the progress bar moves.
+            steps: if self.tolerance.is_some() { 32 } else { self.steps as usize },
+            tolerance: self.tolerance,
+            probes: (!self.exact).then_some(self.probes),
+            r_min: self.r_min,
+            r_max: self.r_max,
+            seed: self.seed,
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum DataAction {
     /// Where each data set is
@@ -274,6 +329,9 @@ impl Cli {
                 if check && !failed.is_empty() {
                     bail!("check: {}", failed.join(" "));
                 }
+            }
+            Command::Likelihood(args) => {
+                actions::likelihood(&args.run, args.out.as_deref(), &args.request(), &start(search)?)?;
             }
             Command::Theory { out } => {
                 let mut experiment = config::resolve_text(Path::new("experiments/mnist.toml"), MNIST, "cpu", &[])?;

@@ -455,6 +455,18 @@ mod tests {
     }
 
     #[test]
+    fn shipped_runs_are_of_this_version() {
+        let shipped = include_str!("../../../results/mnist-cpu/config.toml");
+        let experiment: Experiment = toml::from_str(shipped).unwrap();
+        assert_eq!(experiment.sampling.prior, PriorConfig::MomentMatched {});
+        assert!(
+            toml::from_str::<Experiment>(&shipped.replace("\"moment-matched\"", "\"moment-matched\"\nrank = 3"))
+                .is_err()
+        );
+        check(Path::new("config.toml"), &experiment).unwrap();
+    }
+
+    #[test]
     fn assignments_reach_nested_keys_and_bare_words_are_strings() {
         let e = resolve_with("cpu", &["training.steps=17", "training.adam.beta2=0.5", "name=other"]).unwrap();
         assert_eq!((e.training.steps, e.training.adam.beta2, e.name.as_str()), (17, 0.5, "other"));

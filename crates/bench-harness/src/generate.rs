@@ -27,6 +27,15 @@ use crate::pixels;
 use crate::progress::Progress;
 use crate::session::{Interrupted, Session};
 
+/// What a trained network computes with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arithmetic {
+    /// What it was trained with, where this machine has instructions for it.
+    AsTrained,
+    /// Single precision: derivatives need its digits.
+    Single,
+}
+
 /// A trained network, ready to sample.
 #[derive(Debug)]
 pub struct Trained {
@@ -46,10 +55,20 @@ impl Trained {
     /// # Errors
     /// If the file is missing, damaged or of another format.
     pub fn load(path: &Path, device: Device) -> Result<Self> {
+        Self::load_in(path, device, Arithmetic::AsTrained)
+    }
+
+    /// Loads weights, for arithmetic of this kind.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_in(path: &Path, device: Device, arithmetic: Arithmetic) -> Result<Self> {
         let loaded = checkpoint::load(path, layout_of, device)?;
         let header = loaded.header;
         let model = Model::new(UNet::new(header.network.clone())?, header.head, header.moments)?;
-        let half = header.precision == Precision::Bf16 && (device != Device::Cpu || native_bf16());
+        let half = arithmetic == Arithmetic::AsTrained
+            && header.precision == Precision::Bf16
+            && (device != Device::Cpu || native_bf16());
         let kind = if half { Kind::BFloat16 } else { Kind::Float };
         let weights = loaded.ema.weights(model.net.layout(), kind, Gradient::Unwanted)?;
         let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;

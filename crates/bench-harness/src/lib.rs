@@ -14,6 +14,7 @@
 //! | [`optimize`] | one optimizer step |
 //! | [`generate`] | sampling |
 //! | [`evaluate`] | `cnn-fid` and KID beside three reference figures |
+//! | [`likelihood`] | bits per dimension, beside laws in closed form |
 //! | [`levels`] | the network against the linear denoiser, by noise level |
 //! | [`reproduce`] | the whole road, stage by stage |
 //! | [`log`](mod@log) | the log in a run's folder |
@@ -49,6 +50,7 @@ pub mod features;
 pub mod figures;
 pub mod generate;
 pub mod levels;
+pub mod likelihood;
 pub mod loading;
 pub mod log;
 pub mod manifest;

@@ -446,3 +446,52 @@ fn priors_of_the_data_set_walk_the_road_and_say_when_it_is_missing() {
     let plain = [&arguments[..], &["--set", "sampling.prior.kind=moment-matched"]].concat();
     succeeds(dale(folder.path(), &plain));
 }
+
+#[test]
+fn likelihoods_are_bits_per_dimension_beside_closed_forms() {
+    let folder = TempDir::new().unwrap();
+    succeeds(dale(folder.path(), &tiny("train", &[])));
+    let run = run_folder(folder.path());
+    let out = folder.path().join("likelihood");
+    fs::create_dir(&out).unwrap();
+    let compute = |more: &[&str]| {
+        let arguments = ["likelihood", run.to_str().unwrap(), "--threads", "1", "--out", out.to_str().unwrap()];
+        let output = succeeds(dale(folder.path(), &[&arguments[..], more].concat()));
+        let json = fs::read(out.join("likelihood.json")).unwrap();
+        let found: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        (String::from_utf8_lossy(&output.stdout).into_owned(), found)
+    };
+    let (printed, found) = compute(&["--n", "6", "--steps", "5", "--probes", "2"]);
+    for part in
+        ["bits per dimension", "uniform", "Hutchinson's trace, 2 probes", "Heun, 5 steps, 10 calls", "x = 1 + 1 u"]
+    {
+        assert!(printed.contains(part), "{part}: {printed}");
+    }
+    let bits = |found: &serde_json::Value, law: usize| found["laws"][law]["bits"].as_f64().unwrap();
+    assert_eq!(found["laws"].as_array().unwrap().len(), 4, "no full covariance without noise from 300 images");
+    assert_eq!((found["n"].as_u64(), found["calls"].as_u64()), (Some(6), Some(10)));
+    assert_eq!((found["r_min"].as_f64(), found["r_max"].as_f64()), (Some(0.004), Some(4.0)));
+    assert!(bits(&found, 0).is_finite() && found["laws"][0]["standard_error"].as_f64().unwrap() > 0.0);
+    assert!(found["probe_error"].as_f64().unwrap() > 0.0);
+    assert_eq!(found["laws"][3]["bits"], 8.0);
+    // The same numbers again, and others with another seed.
+    assert_eq!(compute(&["--n", "6", "--steps", "5", "--probes", "2"]).1, found);
+    let other = compute(&["--n", "6", "--steps", "5", "--probes", "2", "--seed", "9"]).1;
+    assert!(bits(&other, 0) != bits(&found, 0) && bits(&other, 2) != bits(&found, 2));
+    // The exact trace and the adaptive solver are not far from it.
+    let two = ["--n", "2", "--split", "train", "--r-min", "0.5"];
+    let random = compute(&[&two[..], &["--steps", "2", "--probes", "20"]].concat()).1;
+    let exact = compute(&[&two[..], &["--steps", "2", "--exact"]].concat()).1;
+    let error = random["probe_error"].as_f64().unwrap();
+    assert!((bits(&random, 0) - bits(&exact, 0)).abs() < 4.5 * error + 1e-5, "{random} {exact}");
+    assert!(exact["probes"].is_null() && exact["trace"] == "exact");
+    let fine = compute(&[&two[..], &["--steps", "40"]].concat()).1;
+    let adaptive = compute(&[&two[..], &["--tolerance", "0.1"]].concat()).1;
+    assert!((bits(&adaptive, 0) - bits(&fine, 0)).abs() < 0.005, "{fine} {adaptive}");
+
+    let run_name = run.to_str().unwrap();
+    fails(dale(folder.path(), &["likelihood", run_name, "--n", "200"]), &["--n 200", "there are 100"]);
+    fails(dale(folder.path(), &["likelihood", run_name, "--n", "2", "--r-min", "9"]), &["r_min = 9", "r_max = 4"]);
+    fails(dale(folder.path(), &["likelihood", run_name, "--n", "2", "--tolerance=-1"]), &["must be positive"]);
+    fails(dale(folder.path(), &["likelihood", run_name, "--n", "2", "--out", "no/such"]), &["no/such: not a folder"]);
+}

@@ -25,6 +25,10 @@ smoke: build
 compare-samplers *arguments: build
     {{dale}} compare-samplers --check "$@"
 
+# Bits per dimension of the shipped weights' flow on dequantized test images, beside laws in closed form
+likelihood *arguments: build
+    {{dale}} likelihood "$@"
+
 # The paper's identities in one dimension, each computed twice by different means, and its two-dimensional figures; in under a minute
 theory *arguments: build
     {{dale}} theory "$@"

@@ -5,10 +5,10 @@
 //! bits per dimension = −[ ln p_Y(y) − Σ y + d ln((high − low)/256) ]/(d ln 2)
 //! ```
 //!
-//! `ln p_Y` is the density of the network's probability flow at the level `r_min`, with the run's prior at `r_max`: the law of images
-//! with noise of standard deviation `r_min` left on `ln x`. See [`samplers::likelihood`] for how it is found, and
-//! [`samplers::likelihood::ambient`] for the formula. All laws of the table see the same dequantized images; those in closed form are
-//! fitted to the dequantized training images. The uniform law has 8 bits, whatever the images.
+//! `ln p_Y` is the density of the network's probability flow at the level `r_min`, with the run's prior at `r_max`: the
+//! law of images with noise of standard deviation `r_min` left on `ln x`. See [`samplers::likelihood`] for how it is
+//! found, and [`samplers::likelihood::ambient`] for the formula. All laws of the table see the same dequantized images;
+//! those in closed form are fitted to the dequantized training images. The uniform law has 8 bits, whatever the images.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -29,7 +29,8 @@ use crate::progress::Progress;
 use crate::report::table::{Cell, Column, Table};
 use crate::session::{Interrupted, Session};
 
-/// Images that the network sees at once: fixed numbers, so that an image's result does not depend on how many there are.
+/// Images that the network sees at once: fixed numbers, so that an image's result does not depend on how many there
+/// are.
 const BATCH: usize = 50;
 /// The same with the exact trace, whose hundreds of backward passes are done before anyone can stop them.
 const EXACT_BATCH: usize = 5;
@@ -184,7 +185,8 @@ fn levels(experiment: &Experiment, request: &Request) -> Result<(f64, f64, Grid)
 /// Bits per dimension of the network's flow and of the laws in closed form.
 ///
 /// # Errors
-/// Fewer than two images or more than there are; levels or a tolerance that are impossible; [`Interrupted`] after Ctrl-C.
+/// Fewer than two images or more than there are; levels or a tolerance that are impossible; [`Interrupted`] after
+/// Ctrl-C.
 pub fn compute(
     trained: &Trained,
     experiment: &Experiment,

@@ -4,12 +4,14 @@
 //! u = ln r,      dȳ/du = f(ȳ, u) = ȳ − D(ȳ, e^{2u}),      the steps go down
 //! ```
 //!
-//! The pair and its step sizes are in the module `embedded`, which likelihoods share. A step is taken when the error is within
-//! `absolute + relative |ȳ|` (root mean square over an image, the worst image of the batch). The grid says only where a
-//! callback looks; between its levels there are as many steps as the tolerance wants. The last grid step, to `r' = 0`, ends in
-//! `D`. The step sizes depend on the whole batch, and with them the result of an image, within the tolerance.
+//! The pair and its step sizes are in the module `embedded`, which likelihoods share. A step is taken when the error is
+//! within `absolute + relative |ȳ|` (root mean square over an image, the worst image of the batch). The grid says only
+//! where a callback looks; between its levels there are as many steps as the tolerance wants. The last grid step, to
+//! `r' = 0`, ends in `D`. The step sizes depend on the whole batch, and with them the result of an image, within the
+//! tolerance.
 //!
-//! Source: Bogacki and Shampine (1989), Appl. Math. Lett. 2(4), 321; step size control after Hairer, Nørsett and Wanner (1993).
+//! Source: Bogacki and Shampine (1989), Appl. Math. Lett. 2(4), 321; step size control after Hairer, Nørsett and Wanner
+//! (1993).
 
 use serde::{Deserialize, Serialize};
 

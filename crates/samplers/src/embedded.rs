@@ -6,10 +6,11 @@
 //! error = k (−5/72 f₁ + 1/12 f₂ + 1/9 f₃ − 1/8 f₄)
 //! ```
 //!
-//! A step is taken when the error's norm is at most 1, and its size follows `error^{−1/3}`; the last slope of a step is the first of
-//! the next.
+//! A step is taken when the error's norm is at most 1, and its size follows `error^{−1/3}`; the last slope of a step is
+//! the first of the next.
 //!
-//! Source: Bogacki and Shampine (1989), Appl. Math. Lett. 2(4), 321; step size control after Hairer, Nørsett and Wanner (1993).
+//! Source: Bogacki and Shampine (1989), Appl. Math. Lett. 2(4), 321; step size control after Hairer, Nørsett and Wanner
+//! (1993).
 
 use crate::error::SampleError;
 

@@ -158,6 +158,9 @@ pub enum SampleError {
     /// A setting that is refused when it is used.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// A state that does not say its shape has no dimension, and so no density.
+    #[error("likelihood: the state does not say its shape")]
+    Shapeless,
     /// A start's density was not given for every row.
     #[error("likelihood: {found} densities of the start for {expected} rows")]
     StartDensity {

@@ -7,11 +7,11 @@
 //! class-average     ȳ = ln x̄_c + √v z,  c = i mod classes      image i starts from the noised mean image of a class
 //! ```
 //!
-//! The first two are independent pixels and need no data set; the last two need [`PriorStatistics`] of one. Image `i` starts
-//! from draws that belong to `(seed, i)`.
+//! The first two are independent pixels and need no data set; the last two need [`PriorStatistics`] of one. Image `i`
+//! starts from draws that belong to `(seed, i)`.
 //!
-//! Source of the class averages: the code published with Shetty, Prasath and Seelamantula (2025), arXiv 2510.02730. For the
-//! covariance see [`score_match::low_rank`].
+//! Source of the class averages: the code published with Shetty, Prasath and Seelamantula (2025), arXiv 2510.02730. For
+//! the covariance see [`score_match::low_rank`].
 
 use std::f64::consts::TAU;
 
@@ -79,12 +79,12 @@ impl PriorConfig {
         }
     }
 
-    /// Fits what [`PriorConfig::build`] needs of a data set: none for a prior that needs nothing of it. `logs` is `ln x_0`
-    /// (N × d), `labels` the classes (N).
+    /// Fits what [`PriorConfig::build`] needs of a data set: none for a prior that needs nothing of it. `logs` is `ln
+    /// x_0` (N × d), `labels` the classes (N).
     ///
     /// # Errors
-    /// When the rank is 0 or above `d`, values are not finite, labels are not as many as rows, or a class below the largest label
-    /// has no image.
+    /// When the rank is 0 or above `d`, values are not finite, labels are not as many as rows, or a class below the
+    /// largest label has no image.
     pub fn fit(&self, logs: ArrayView2<'_, f32>, labels: &[u8]) -> Result<Option<PriorStatistics>, ConfigError> {
         Ok(match *self {
             Self::LogNormal { .. } | Self::MomentMatched {} => None,
@@ -252,8 +252,8 @@ impl FittedPrior {
 }
 
 impl FittedPrior {
-    /// Log density of each row of `y_bar` (n × d) at the level of the start, in nats by volume of `ȳ`. The class averages count as
-    /// their equal mixture.
+    /// Log density of each row of `y_bar` (n × d) at the level of the start, in nats by volume of `ȳ`. The class
+    /// averages count as their equal mixture.
     ///
     /// # Errors
     /// When the rows have another number of pixels than the prior.

@@ -1,5 +1,5 @@
-//! Log densities along the probability flow: against the truth in 1, 2 and 16 dimensions, with exact and random traces, and the way
-//! to bits per dimension.
+//! Log densities along the probability flow: against the truth in 1, 2 and 16 dimensions, with exact and random traces,
+//! and the way to bits per dimension.
 
 #![allow(clippy::unwrap_used, reason = "the values that helpers build are known to be good")]
 

@@ -5,9 +5,9 @@
 //! \operatorname{tr} J = \mathbb E\bigl[u^\top J u\bigr] \quad \text{for } \mathbb E[u u^\top] = I
 //! ```
 //!
-//! The trace is exact or Hutchinson's estimate, by the same [`Trace`] that the losses take. An estimate is given for each probe
-//! apart: the probes of a row are the same at every level, so what they say along a path can be averaged, and has a standard
-//! error, at its end.
+//! The trace is exact or Hutchinson's estimate, by the same [`Trace`] that the losses take. An estimate is given for
+//! each probe apart: the probes of a row are the same at every level, so what they say along a path can be averaged,
+//! and has a standard error, at its end.
 //!
 //! | denoiser | exact trace | `uᵀJu` |
 //! |---|---|---|

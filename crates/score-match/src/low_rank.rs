@@ -5,10 +5,11 @@
 //! \bar Y = \mu + L a + \sqrt{\psi + v} \odot b, \quad a \sim N(0, I_k),\ b \sim N(0, I_d)
 //! ```
 //!
-//! The fit is least squares over the whole covariance `S`, `min ‖S − LLᵀ − diag(ψ)‖` with `ψ ≥ 0`, by principal axes: in turn `L`
-//! from the `k` largest eigenvalues of `S − diag(ψ)`, and `ψ` from what is left on the diagonal; no turn makes it worse. It is
-//! exact where `S` has that form, and keeps all variances where `ψ` is positive. Least squares is what matters at high noise: the divergence from
-//! `N(μ, S + vI)` is `‖S − LLᵀ − diag(ψ)‖²/(4v²)` to the leading order in `1/v`.
+//! The fit is least squares over the whole covariance `S`, `min ‖S − LLᵀ − diag(ψ)‖` with `ψ ≥ 0`, by principal axes:
+//! in turn `L` from the `k` largest eigenvalues of `S − diag(ψ)`, and `ψ` from what is left on the diagonal; no turn
+//! makes it worse. It is exact where `S` has that form, and keeps all variances where `ψ` is positive. Least squares is
+//! what matters at high noise: the divergence from `N(μ, S + vI)` is `‖S − LLᵀ − diag(ψ)‖²/(4v²)` to the leading order
+//! in `1/v`.
 //!
 //! Source: Harman and Jones, *Factor analysis by minimizing residuals*, Psychometrika 31 (1966).
 #![cfg_attr(doc, doc = include_str!("../../../docs/math.html"))]
@@ -47,7 +48,8 @@ pub struct LowRankNormal {
 }
 
 impl LowRankNormal {
-    /// Fits mean and covariance (divisor `n`) to the rows of an n × d array of clean logarithms `ln x_0`, with `rank = k`.
+    /// Fits mean and covariance (divisor `n`) to the rows of an n × d array of clean logarithms `ln x_0`, with `rank =
+    /// k`.
     ///
     /// ```
     /// use ndarray::array;
@@ -137,8 +139,9 @@ impl LowRankNormal {
         covariance
     }
 
-    /// `count` draws of `ȳ` at log variance `v` (count × d) from addressed noise: row `i` is index `first_index + i`, with the
-    /// `d` normals of step 0 for the diagonal and the `k` of step 1 for the factors. A row has the same bits whatever the batch.
+    /// `count` draws of `ȳ` at log variance `v` (count × d) from addressed noise: row `i` is index `first_index + i`,
+    /// with the `d` normals of step 0 for the diagonal and the `k` of step 1 for the factors. A row has the same bits
+    /// whatever the batch.
     ///
     /// ```
     /// use gbm_sde::{Noise, Stream};
@@ -163,8 +166,9 @@ impl LowRankNormal {
         Array2::from_shape_vec((count, d), out).expect("the vector has count · d values")
     }
 
-    /// `ln N(ȳ; μ, LLᵀ + diag(ψ) + vI)` of each row of `y_bar` (n × d), in nats, by Woodbury's formula: with `A = diag(ψ + v)`,
-    /// `K = I + LᵀA⁻¹L` and `e = ȳ − μ`, the exponent is `eᵀA⁻¹e − (LᵀA⁻¹e)ᵀ K⁻¹ (LᵀA⁻¹e)` and the determinant `|A| |K|`.
+    /// `ln N(ȳ; μ, LLᵀ + diag(ψ) + vI)` of each row of `y_bar` (n × d), in nats, by Woodbury's formula: with `A =
+    /// diag(ψ + v)`, `K = I + LᵀA⁻¹L` and `e = ȳ − μ`, the exponent is `eᵀA⁻¹e − (LᵀA⁻¹e)ᵀ K⁻¹ (LᵀA⁻¹e)` and the
+    /// determinant `|A| |K|`.
     ///
     /// ```
     /// use ndarray::array;

@@ -1,4 +1,5 @@
-//! The low-rank plus diagonal law: the fit, draws and density, against the covariance it was made from and the full one.
+//! The low-rank plus diagonal law: the fit, draws and density, against the covariance it was made from and the full
+//! one.
 
 #![allow(clippy::unwrap_used, reason = "the values that helpers build are known to be good")]
 

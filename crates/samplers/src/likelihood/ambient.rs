@@ -8,10 +8,10 @@
 //! bits per dimension = −[ ln p_X(x) + d ln((high − low)/256) ]/(d ln 2)
 //! ```
 //!
-//! In units of one grey level (1/256 of the scale) the density is `p_X ((high − low)/256)^d`, and by Jensen's inequality the
-//! mean over `U` of minus its logarithm is not below minus the log probability of the bytes under the law rounded to grey levels: bits per
-//! dimension are an upper bound of the code length, and 8 for the uniform law. Networks that were trained on `byte/255` see
-//! images that are darker by at most 1/256.
+//! In units of one grey level (1/256 of the scale) the density is `p_X ((high − low)/256)^d`, and by Jensen's
+//! inequality the mean over `U` of minus its logarithm is not below minus the log probability of the bytes under the
+//! law rounded to grey levels: bits per dimension are an upper bound of the code length, and 8 for the uniform law.
+//! Networks that were trained on `byte/255` see images within 1/256 of those.
 //!
 //! Source: Theis, van den Oord and Bethge, *A note on the evaluation of generative models* (2016).
 

@@ -5,11 +5,12 @@
 //! ln p_min(ȳ₀) = ln p_max(ȳ(u_max)) + ∫ (d − tr ∂D/∂ȳ) du          from ln r_min to ln r_max, along ȳ(u_min) = ȳ₀
 //! ```
 //!
-//! The flow is walked up from the data at `r_min` to `r_max`, where the prior's density is known. What comes out is the density
-//! of the flow's law **at `r_min`**, which is a law in its own right: it integrates to one, and differs from the law of clean data
-//! by noise of standard deviation `r_min` on `ln x`. Nothing is said about `r < r_min`, and nothing is approximated there: the
-//! state is put in as it is. The only errors are those of the steps, of the trace where it is estimated, and of the
-//! prior, where it is not the flow's own law at `r_max`; for given networks and priors the latter belongs to the model.
+//! The flow is walked up from the data at `r_min` to `r_max`, where the prior's density is known. What comes out is the
+//! density of the flow's law **at `r_min`**, which is a law in its own right: it integrates to one, and differs from
+//! the law of clean data by noise of standard deviation `r_min` on `ln x`. Nothing is said about `r < r_min`, and
+//! nothing is approximated there: the state is put in as it is. The only errors are those of the steps, of the trace
+//! where it is estimated, and of the prior, where it is not the flow's own law at `r_max`; for given networks and
+//! priors the latter belongs to the model.
 //!
 //! | solver | error | does an image depend on its batch? |
 //! |---|---|---|
@@ -21,8 +22,8 @@
 //!
 //! [`ambient`] goes on from there to pixels and bits per dimension.
 //!
-//! Source: Chen et al., *Neural ordinary differential equations* (2018); Grathwohl et al., *FFJORD* (2019); Song et al.,
-//! *Score-based generative modeling through stochastic differential equations* (2021), appendix D.2.
+//! Source: Chen et al., *Neural ordinary differential equations* (2018); Grathwohl et al., *FFJORD* (2019); Song et
+//! al., *Score-based generative modeling through stochastic differential equations* (2021), appendix D.2.
 
 pub mod ambient;
 
@@ -74,8 +75,8 @@ pub enum Solver {
 /// A log density with its by-products.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogDensity<S> {
-    /// `ln p(ȳ₀)` at the grid's lowest positive level, in nats by volume of `ȳ = ln x`: rows × 1 with the exact trace, else
-    /// rows × probes.
+    /// `ln p(ȳ₀)` at the grid's lowest positive level, in nats by volume of `ȳ = ln x`: rows × 1 with the exact trace,
+    /// else rows × probes.
     pub nats: Array2<f64>,
     /// Where the flow took the data, at the highest level.
     pub latent: S,
@@ -198,12 +199,12 @@ impl<S: State> Problem for Equation<'_, '_, S> {
 }
 
 impl<S: State> Flow<'_, S> {
-    /// `ln p(ȳ)` of each row of `clean`, at the grid's lowest positive level; `start_density` gives `ln p` of each row at its highest
-    /// level. `on_step` is called after every interval and may stop the work: then there is no result.
+    /// `ln p(ȳ)` of each row of `clean`, at the grid's lowest positive level; `start_density` gives `ln p` of each row
+    /// at its highest level. `on_step` is called after every interval and may stop the work: then there is no result.
     ///
     /// # Errors
-    /// When the grid has fewer than two positive levels, a tolerance is not positive, the denoiser or `start_density` fails,
-    /// or the steps get stuck.
+    /// When the state does not say its shape, the grid has fewer than two positive levels, a tolerance is not positive,
+    /// the denoiser or `start_density` fails, or the steps get stuck.
     pub fn log_density(
         &self,
         clean: S,
@@ -221,8 +222,10 @@ impl<S: State> Flow<'_, S> {
             Solver::Adaptive(tolerance) => tolerance.checked()?,
         };
         let dims = clean.dims();
-        let rows = dims.first().copied().unwrap_or(0);
-        let dim = dims.iter().skip(1).product::<usize>() as f64;
+        let [rows, ref rest @ ..] = dims[..] else {
+            return Err(SampleError::Shapeless);
+        };
+        let dim = rest.iter().product::<usize>() as f64;
         let columns = match self.trace {
             Trace::Exact => 1,
             Trace::Hutchinson(probes) => probes.count as usize,

@@ -4,8 +4,8 @@
 //! \operatorname{tr} J = \sum_i \bigl[\nabla_{\bar y} D_i\bigr]_i, \qquad u^\top J u = u \cdot \nabla_{\bar y} (u \cdot D)
 //! ```
 //!
-//! `d` backward passes, or one for each probe; none of them makes a graph of its own, so the traces cannot be differentiated
-//! again. The model must treat the images of a batch independently.
+//! `d` backward passes, or one for each probe; none of them makes a graph of its own, so the traces cannot be
+//! differentiated again. The model must treat the images of a batch independently.
 #![cfg_attr(doc, doc = include_str!("../../../../docs/math.html"))]
 
 use ndarray::Array2;
@@ -14,8 +14,8 @@ use tch::{Kind, TchError, Tensor, with_grad};
 use super::matching::{Graph, derivative, each_probe, evaluate, flatten, sum_rows};
 use crate::implicit::Trace;
 
-/// `D(ȳ)` (`[B, …]`, without graph) of a model at `y_bar`, with the trace of `∂D/∂ȳ` of each image (B × 1), or the estimate of
-/// each image and probe (B × probes).
+/// `D(ȳ)` (`[B, …]`, without graph) of a model at `y_bar`, with the trace of `∂D/∂ȳ` of each image (B × 1), or the
+/// estimate of each image and probe (B × probes).
 ///
 /// ```
 /// use score_match::{Trace, torch::divergence::traced};

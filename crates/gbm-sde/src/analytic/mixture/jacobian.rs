@@ -8,8 +8,8 @@
 //! \end{aligned}
 //! ```
 //!
-//! It is symmetric and positive semidefinite: `1/v` of the posterior covariance of `Y_0`. All terms are positive, so nothing
-//! cancels, and the trace `d + v Δ ln p` of the probability flow's divergence is good at every level.
+//! It is symmetric and positive semidefinite: `1/v` of the posterior covariance of `Y_0`. All terms are positive, so
+//! nothing cancels, and the trace `d + v Δ ln p` of the probability flow's divergence is good at every level.
 #![cfg_attr(doc, doc = include_str!("../../../../../docs/math.html"))]
 
 use super::{LogNormalMixture, log_sum_exp};

@@ -13,6 +13,10 @@
 //! |---|---|---|
 //! | [`law`] | mean, variance and Wasserstein-1 distance of `x` in one dimension | quadrature: no draw is made, no scatter is left |
 //! | [`coupled`] | means, covariances and paths in any dimension | Monte Carlo on one Brownian path for all step sizes ([`crate::RefinedNoise`]) |
+//! | [`ranked`] | Wasserstein-1 distance at the end of a whole run, in one dimension | few states with noise by rank |
+//!
+//! [`problem`] holds the truths, the grids and every sampler with its theory; [`reached`] says whether samplers without an order
+//! converge.
 //!
 //! ```
 //! use gbm_sde::LogNormalMixture;
@@ -30,6 +34,9 @@
 
 pub mod coupled;
 pub mod law;
+pub mod problem;
+pub mod ranked;
+pub mod reached;
 mod transition;
 
 use std::cell::Cell;
@@ -64,6 +71,14 @@ pub enum OrderError {
         v: f64,
         /// By how much the response to a fourth normal differs from what three others say.
         error: f64,
+    },
+    /// A grid that does not start where the states are.
+    #[error("order: the grid starts at v = {found}, the states stand at v = {expected}")]
+    Start {
+        /// Level of the states.
+        expected: f64,
+        /// First level of the grid.
+        found: f64,
     },
     /// A grid's number of steps that does not double from the one before.
     #[error("order: {next} steps after {before}, where each grid must halve the steps of the one before")]

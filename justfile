@@ -37,6 +37,10 @@ theory *arguments: build
 dale *arguments: build
     {{dale}} dales-law "$@"
 
+# The order of every sampler, measured against exact truth, and the rate of changed signs, as a page
+orders *arguments: build
+    {{dale}} orders "$@"
+
 # Digits from the shipped weights, without any data set
 sample *arguments: build
     {{dale}} sample "$@"

@@ -17,6 +17,7 @@ use crate::figures::sample_grid;
 use crate::generate::{Arithmetic, Trained, generate, statistics};
 use crate::likelihood;
 use crate::loading;
+use crate::orders;
 use crate::run::{Run, nearest_difference, stored_experiment};
 use crate::session::Session;
 use crate::theory;
@@ -220,6 +221,20 @@ pub fn dales_law(
     let (data, notice) = loading::load_or_stand_in(experiment, session, false)?;
     let (report, found) = dales_law::write(folder, &data, notice.as_deref(), request, session)?;
     println!("{found}\n\n  report   {}\n", report.display());
+    Ok(())
+}
+
+/// `dale orders`: prints the tables; fails if a slope, a convergence or a rate is not what theory says.
+///
+/// # Errors
+/// As [`orders::write`]; what does not hold, by name.
+pub fn orders(folder: &Path, request: &orders::Request, session: &Session) -> Result<()> {
+    let found = orders::write(folder, request, session)?;
+    println!("{}\n  report   {}\n", found.text()?, found.report.display());
+    let broken = found.broken();
+    if !broken.is_empty() {
+        bail!("theory does not hold in {} places: {}", broken.len(), broken.join("; "));
+    }
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use crate::config::{self, Experiment};
 use crate::data::{DataConfig, Depth, FetchPolicy, Search};
 use crate::log::RunLog;
 use crate::session::{Interrupted, Session};
-use crate::{actions, dales_law, features, likelihood, loading, reproduce};
+use crate::{actions, dales_law, features, likelihood, loading, orders, reproduce};
 
 /// The experiment that works from any folder.
 const MNIST: &str = include_str!("../../../experiments/mnist.toml");
@@ -124,6 +124,21 @@ enum Command {
         from: PathBuf,
         /// The picture
         to: PathBuf,
+    },
+    /// The order of every sampler, measured against exact truth; fails where theory does not hold
+    Orders {
+        /// Folder for report.html, orders.md, orders.csv and the charts; runs/orders by default
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+        /// Only these samplers, by name
+        #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+        only: Vec<String>,
+        /// States that stand for the law on practical grids
+        #[arg(long, default_value_t = 8192, value_parser = clap::value_parser!(u32).range(16..=1_000_000))]
+        states: u32,
+        /// Steps of the unconstrained sampler for each rate of changed signs
+        #[arg(long, default_value_t = 4_000_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000_000))]
+        draws: u32,
     },
     /// What this machine has and lacks
     Doctor {
@@ -345,6 +360,10 @@ impl Cli {
                 actions::dales_law(&folder, &mut experiment, request, &start(search)?)?;
             }
             Command::Chart { from, to } => crate::chart::draw(&from, &to)?,
+            Command::Orders { out, only, states, draws } => {
+                let request = orders::Request { only, states: states as usize, draws: draws.into() };
+                actions::orders(&out.unwrap_or_else(|| out_root.join("orders")), &request, &start(search)?)?;
+            }
             Command::Export { run, folder } => crate::export::export(&run, &folder)?,
             Command::TrainFeatures { out } => {
                 let session = start(search)?;

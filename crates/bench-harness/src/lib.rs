@@ -25,6 +25,7 @@
 //! | [`report`] | PNG grids, charts, tables and pages, knowing nothing of networks |
 //! | [`dales_law`] | excitatory and inhibitory units learn by gradient descent and by EGD |
 //! | [`theory`] | the identities behind it all, each computed twice |
+//! | [`orders`] | the order of every sampler, measured |
 //! | [`export`] | what ships of a finished run |
 //! | [`features`] | training the classifier behind `cnn-fid` |
 //! | [`chart`] | charts that a script describes |
@@ -55,6 +56,7 @@ pub mod loading;
 pub mod log;
 pub mod manifest;
 pub mod optimize;
+pub mod orders;
 pub mod pixels;
 pub mod progress;
 pub mod report;

@@ -495,3 +495,33 @@ fn likelihoods_are_bits_per_dimension_beside_closed_forms() {
     fails(dale(folder.path(), &["likelihood", run_name, "--n", "2", "--tolerance=-1"]), &["must be positive"]);
     fails(dale(folder.path(), &["likelihood", run_name, "--n", "2", "--out", "no/such"]), &["no/such: not a folder"]);
 }
+
+#[test]
+fn the_orders_of_a_few_samplers_are_written_and_hold() {
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().join("orders");
+    let few = ["orders", "--only", "euler,heun,adaptive", "--states", "256", "--draws", "20000", "--out"];
+    let output = succeeds(dale(folder.path(), &[&few[..], &[out.to_str().unwrap()]].concat()));
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(printed.contains("euler") && printed.contains("report.html") && !printed.contains("NO"), "{printed}");
+    for file in ["weak-flow.svg", "covariance-flow.svg", "strong-flow.svg", "calls-flow.svg", "signs.svg"] {
+        assert!(fs::read_to_string(out.join(file)).unwrap().starts_with("<svg"), "{file}");
+    }
+    assert!(!out.join("weak-noise.svg").exists(), "nothing to show there");
+    let report = fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(
+        report.matches("<svg").count() == 5 && report.contains("12 of 12") && report.contains("1 of 1"),
+        "{report}"
+    );
+    assert!(!report.contains("src=\"http") && !report.contains("href=\"http") && !report.contains("<script"));
+    assert!(fs::read_to_string(out.join("orders.md")).unwrap().contains("| heun | 2 / 2 | 2.00 |"));
+
+    // Every point has its line: two samplers by three grids of six quantities; three results for each run; rates and curves.
+    let csv = fs::read_to_string(out.join("orders.csv")).unwrap();
+    let lines = |part: &str| csv.lines().filter(|line| line.contains(part)).count();
+    assert_eq!((lines(",steps,"), lines(",calls,"), lines(",delta,")), (36, 3 * (8 + 7 + 7), 2 * 16 + 3 * 61), "{csv}");
+    let columns = |line: &str| line.split('"').step_by(2).map(|part| part.matches(',').count()).sum::<usize>();
+    assert!(csv.lines().all(|line| columns(line) == 7), "{csv}");
+
+    fails(dale(folder.path(), &["orders", "--only", "huen"]), &["huen", "did you mean `heun`?"]);
+}

@@ -149,7 +149,7 @@ pub fn subjects() -> Vec<Subject> {
         subject("heun", SamplerConfig::Heun {}),
         subject("dpm-solver-2m", SamplerConfig::DpmSolver2M {}),
         subject("dpm-solver-3m", SamplerConfig::DpmSolver3M(DpmSolver3MConfig::default())),
-        subject("dpm-solver-3m, start heun", SamplerConfig::DpmSolver3M(warm)),
+        subject("dpm-solver-3m (start heun)", SamplerConfig::DpmSolver3M(warm)),
         subject("adaptive", adaptive(TOLERANCES[0])),
         subject("stochastic-heun", SamplerConfig::StochasticHeun(CHURN)),
         subject("predictor-corrector", corrected(STEPS[0])),
@@ -217,8 +217,8 @@ impl Subject {
             SamplerConfig::Milstein(_) => on(16, 64_000),
             // So small that it shows on few steps only.
             SamplerConfig::SdeDpmSolver2M(_) => on(8, 128_000),
-            SamplerConfig::DpmSolver3M(DpmSolver3MConfig { start: Start::Plain }) => on(256, 500),
-            _ if matches!(self.theory(), Theory::Flow { .. }) => on(16, 500),
+            SamplerConfig::DpmSolver3M(DpmSolver3MConfig { start: Start::Plain }) => on(256, 2000),
+            _ if matches!(self.theory(), Theory::Flow { .. }) => on(16, 2000),
             _ => on(16, 16_000),
         }
     }

@@ -7,7 +7,7 @@
 //!
 //! A sampler runs between two noise levels away from 0, from the exact law at the upper one, on `N` equal steps of the noise
 //! level; with its exact scores the law at the lower one is known. Nothing is assumed of the sampler: its own steps are run, as
-//! black boxes behind [`Sampler`], so that the order of a new sampler is measured by the same two calls:
+//! black boxes behind [`Sampler`], so that the order of a new sampler is measured by the same calls:
 //!
 //! | module | what | how |
 //! |---|---|---|

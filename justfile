@@ -21,7 +21,7 @@ smoke: build
     rm -rf target/smoke
     {{dale}} --out-root target/smoke reproduce mnist --preset smoke --check
 
-# Heun and stochastic Heun with few network calls against Dale–Langevin with 1,000, on the shipped weights (or those of a run)
+# Every sampler at 5 to 250 network calls, the paper's own at 1,000 and more, on the shipped weights (or those of a run); about two hours, row by row
 compare-samplers *arguments: build
     {{dale}} compare-samplers --check "$@"
 

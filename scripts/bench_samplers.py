@@ -57,10 +57,10 @@ def moments():
 
 
 def check_moments(who, points, mean, variance):
-    """Ends must have the mixture's moments, up to the error of 1,000 steps and six standard errors of the sample."""
+    """Ends must have the mixture's moments, up to six standard errors and what the start N(0, 4) is off the law at r = 2, for all alike."""
     true_mean, true_variance = moments()
     for found, expected, scatter in ((mean, true_mean, np.sqrt(true_variance / points)), (variance, true_variance, true_variance * math.sqrt(2 / points))):
-        if not np.all(np.abs(np.asarray(found) - expected) < 0.02 + 6 * scatter):
+        if not np.all(np.abs(np.asarray(found) - expected) < 0.05 + 6 * scatter):
             sys.exit(f"bench-samplers: {who} ends with moments {mean}, {variance}, not {true_mean}, {true_variance}")
 
 
@@ -221,7 +221,7 @@ def main():
     parser.add_argument("--values", type=int, default=10_000_000)
     parser.add_argument("--points", type=int, default=1_000_000)
     parser.add_argument("--steps", type=int, default=1000)
-    parser.add_argument("--rounds", type=int, default=7, help="rounds of the kernels")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of the kernels")
     parser.add_argument("--runs", type=int, default=5, help="timed runs of each kernel in a round")
     parser.add_argument("--whole", type=int, default=1, help="rounds of the whole runs")
     parser.add_argument("--skip-whole", action="store_true", help="only the kernels; writes nothing")

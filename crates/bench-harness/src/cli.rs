@@ -80,7 +80,7 @@ enum Command {
         #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
         n: u32,
         /// Network calls of every sampler
-        #[arg(long, value_delimiter = ',', default_values_t = [5, 10, 20, 50, 100, 250], value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        #[arg(long, value_delimiter = ',', default_values_t = [5, 10, 20, 50, 250], value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
         calls: Vec<u32>,
         /// Network calls of the paper's own two, besides
         #[arg(long, value_delimiter = ',', default_values_t = [1000], value_parser = clap::value_parser!(u32).range(1..=1_000_000))]

@@ -53,8 +53,9 @@ pub struct Request {
     pub only: Vec<String>,
 }
 
-/// Samplers at several numbers of network calls, `n` images each, from the same draws of the same prior. Rows of `before` that
-/// depend on exactly the same things are taken over; `save` sees every new row at once.
+/// Samplers at several numbers of network calls, `n` images each, from the same draws of the same prior. Rows of `before` with the same
+/// weights, seed and protocol are taken over, and rows that are asked for are measured unless they are among them; `save` sees
+/// every new row at once.
 ///
 /// # Errors
 /// If sampling, judging or saving fails.
@@ -71,19 +72,19 @@ pub fn compare(
     let schedule = Schedule::new(experiment.process.clone())?;
     let mut comparison = Comparison { data: data.title(), rows: Vec::new() };
     let plans = plans(&experiment.sampling, request)?;
-    let same = |row: &Row, sampling: &SamplingConfig| {
+    let comparable = |row: &&Row| {
         row.weights == trained.sha256
             && row.seed == experiment.seed
-            && row.sampling == *sampling
             && row.score.fingerprint == judge.fingerprint(request.n)
     };
-    // What is known already comes first, so that nothing of it is lost when the rest is interrupted.
-    comparison.rows.extend(plans.iter().filter_map(|plan| before.iter().find(|row| same(row, plan)).cloned()));
-    tracing::info!("{} of {} rows were measured before", comparison.rows.len(), plans.len());
-    // Plans have the experiment's prior, or one that needs no data.
-    let statistics = statistics(&experiment.sampling.prior, experiment.pixels, data)?;
+    // What is known already comes first, so that nothing of it is lost when the rest is interrupted; also what this request does
+    // not ask for.
+    comparison.rows.extend(before.iter().filter(comparable).cloned());
+    let known = |rows: &[Row], sampling: &SamplingConfig| rows.iter().any(|row| row.sampling == *sampling);
+    let measured = plans.iter().filter(|plan| known(&comparison.rows, plan)).count();
+    tracing::info!("{measured} of {} rows were measured before", plans.len());
     for sampling in &plans {
-        if comparison.rows.iter().any(|row| same(row, sampling)) {
+        if known(&comparison.rows, sampling) {
             continue;
         }
         let out =
@@ -95,7 +96,7 @@ pub fn compare(
         comparison.rows.push(row);
         save(&comparison)?;
     }
-    let order: Vec<&str> = names(&plans)?;
+    let order: Vec<&str> = names(comparison.rows.iter().map(|row| &row.sampling))?;
     let place = |row: &Row| order.iter().position(|name| *name == row.score.name).unwrap_or(usize::MAX);
     comparison.rows.sort_by_key(|row| (place(row), row.score.calls));
     Ok(comparison)

@@ -9,8 +9,8 @@ Whole runs: 1,000 steps of Dale-Langevin on a million points in the plane with t
 float32 everywhere. numpy and torchsde write the same Euler-Maruyama steps of the logarithm (torchsde: `sdeint`, Ito, euler; diffrax:
 Euler with `UnsafeBrownianPath`, its fastest, compiled beforehand). All must end in the mixture's mean and variance.
 
-Each round times everything once, so a slow spell of the machine hits all. Writes results/bench/samplers.{json,md} and the charts
-samplers-kernels.svg and samplers-runs.svg.
+Each round times everything once, so a slow spell of the machine hits all. Writes results/bench/samplers.{json,md} and the chart
+samplers-kernels.svg.
 
     python scripts/bench_samplers.py            (see `just bench-pytorch`)
 """

@@ -83,6 +83,8 @@ pub fn compare(
     let known = |rows: &[Row], sampling: &SamplingConfig| rows.iter().any(|row| row.sampling == *sampling);
     let measured = plans.iter().filter(|plan| known(&comparison.rows, plan)).count();
     tracing::info!("{measured} of {} rows were measured before", plans.len());
+    // Plans have the experiment's prior, or one that needs no data.
+    let statistics = statistics(&experiment.sampling.prior, experiment.pixels, data)?;
     for sampling in &plans {
         if known(&comparison.rows, sampling) {
             continue;

@@ -134,7 +134,7 @@ impl NormalRows {
             );
             let mut draws = [T::default(); 2 * WIDE];
             let mut count = 2 * WIDE;
-            if self.row_len % 2 == 0 {
+            if self.row_len.is_multiple_of(2) {
                 draws.copy_from_slice(pairs.as_flattened());
             } else {
                 // The last block of an odd row gives one normal.

@@ -137,7 +137,7 @@ pub fn write(
 fn study(data: &Dataset, request: Request, session: &Session) -> Result<Study> {
     let side = data.train.size().0;
     ensure!(
-        data.train.size() == (side, side) && side % 2 == 0,
+        data.train.size() == (side, side) && side.is_multiple_of(2),
         "{}: images must be squares of even size",
         data.title()
     );

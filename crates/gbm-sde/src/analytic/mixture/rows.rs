@@ -76,7 +76,7 @@ impl LogNormalMixture {
     pub fn denoise_rows(&self, y_bar: &[f32], v: f64, out: &mut [f32]) {
         let dim = self.dim();
         assert!(
-            y_bar.len() == out.len() && y_bar.len() % dim == 0,
+            y_bar.len() == out.len() && y_bar.len().is_multiple_of(dim),
             "{} values in and {} out are not the same number of rows of {dim}",
             y_bar.len(),
             out.len()

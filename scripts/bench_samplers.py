@@ -277,7 +277,7 @@ def main():
     (options.out / "samplers.json").write_text(json.dumps({"about": about, "targets": TARGETS, "ratios": ratios, "kernels": kernel, "runs": whole}, indent=2) + "\n")
     bars = {"four streams, plain": "stream", "four streams, linear": "linear", "dale, noise given": "given", "PyTorch eager": "eager", "eager, in place": "eager, in place", "compiled": "compiled, in place",
             "dale, noise inside": "drawn", "eager with randn": "eager, randn and update in place", "compiled with randn": "compiled, randn and update in place"}
-    chart(options.dale, {"title": f"One update of {n:,} values", "x_label": "row of the table", "y_label": "milliseconds", "y_scale": "log",
+    chart(options.dale, {"title": f"One update of {n:,} values", "x_label": "number in the legend", "y_label": "milliseconds", "y_scale": "log",
           "series": [{"name": f"{i + 1} {name}", "mark": "points", "points": [[i + 1, 1e3 * at(key)]],
                       "band": [[1e3 * q for q in kernel[key]["quartiles"]]]} for i, (name, key) in enumerate(bars.items())]},
           options.out / "samplers-kernels.svg")

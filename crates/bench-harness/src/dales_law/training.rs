@@ -70,7 +70,7 @@ pub struct Labelled {
 
 impl Labelled {
     /// Number of images.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.labels.size1().unwrap_or(0) as usize
     }
 }
@@ -115,7 +115,7 @@ pub fn train(
     let mut network = Network::new(side, plan.start, plan.seed)?;
     let mut epochs = Vec::with_capacity(plan.epochs);
     for epoch in 0..plan.epochs {
-        let order = Noise::new(plan.seed).permutation(Stream::ORDER, epoch as u64, train.len());
+        let order = Noise::new(plan.seed).permutation(Stream::ORDER, epoch as u64, train.count());
         let order: Vec<i64> = order.into_iter().map(i64::from).collect();
         for batch in order.chunks_exact(BATCH) {
             let batch = Tensor::from_slice(batch);
@@ -184,7 +184,7 @@ fn look(network: &Network, judge: &Labelled) -> Result<Epoch> {
             all += layer.weights.numel();
         }
         Ok(Epoch {
-            accuracy: right as f64 / judge.len().max(1) as f64,
+            accuracy: right as f64 / judge.count().max(1) as f64,
             flipped: changed as f64 / all as f64,
             zeros: zeros as usize,
         })

@@ -45,6 +45,8 @@ pub fn write(folder: &Path, study: &Study, notice: Option<&str>) -> Result<(Path
         let of_rule = |start| spread(&ends(study, rule, start, |l| 100.0 * last(l).0)).0;
         Start::ALL.into_iter().map(of_rule).fold(f64::NEG_INFINITY, f64::max)
     };
+    let of_rule = study.learned.iter().filter(|l| l.rule == Rule::Exponentiated).flat_map(|l| &l.epochs);
+    let wrong = of_rule.map(|e| e.flipped).fold(0.0, f64::max);
     let page = Page {
         title: "Dale's law, learned".into(),
         subtitle: format!(
@@ -55,7 +57,7 @@ pub fn write(folder: &Path, study: &Study, notice: Option<&str>) -> Result<(Path
         cards: vec![
             Card { value: format!("{:.2}%", best(Rule::Exponentiated)), label: "test accuracy under EGD".into() },
             Card { value: format!("{:.2}%", best(Rule::Gradient)), label: "under gradient descent".into() },
-            Card { value: "0".into(), label: "signs changed under EGD, after every step".into() },
+            Card { value: format!("{wrong}"), label: "signs changed under EGD, after every step".into() },
         ],
         sections: vec![
             Section {

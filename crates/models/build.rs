@@ -1,22 +1,24 @@
-//! Compiles the shim (`shim/fused_adam.cpp`) against libtorch's headers, and sets the rpath as every crate does.
+//! Compiles the shim (`shim/*.cpp`) against libtorch's headers, and sets the rpath as every crate does.
 
 #[path = "../rpath.rs"]
 mod rpath;
 
 use std::path::Path;
 
+const FILES: [&str; 4] = ["shim/adam.cpp", "shim/gradient.cpp", "shim/norm_silu.cpp", "shim/context.cpp"];
+
 fn main() {
     rpath::main();
-    println!("cargo:rerun-if-changed=shim/fused_adam.cpp");
+    println!("cargo:rerun-if-changed=shim");
     let Ok(lib) = std::env::var("DEP_TCH_LIBTORCH_LIB") else {
         panic!("torch-sys did not say where libtorch is: run `just setup`, or name one with LIBTORCH");
     };
     let include = Path::new(&lib).with_file_name("include");
-    cc::Build::new()
-        .cpp(true)
-        .std("c++17")
-        .flag_if_supported("-w")
-        .include(&include)
-        .file("shim/fused_adam.cpp")
-        .compile("dale_fused_adam");
+    let mut build = cc::Build::new();
+    build.cpp(true).std("c++17").opt_level(3).include(include.join("torch/csrc/api/include")).include(&include);
+    // Loops over numbers become vector code; nothing here looks at errno or at floating point traps.
+    for flag in ["-w", "-fno-math-errno", "-fno-trapping-math"] {
+        build.flag_if_supported(flag);
+    }
+    build.files(FILES).compile("dale_shim");
 }

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::layers::{Conv, Linear, Start};
-use crate::optim::{Adam, AdamConfig};
+use crate::optim::{Adam, AdamConfig, Guard};
 use crate::params::{Flat, Gradient, Layout, Weights};
 use crate::{ModelError, Result};
 
@@ -217,6 +217,7 @@ pub fn train(
     let mut flat = Flat::initialized(&network.layout, config.seed, device)?;
     let mut adam = Adam::new(AdamConfig { beta2: 0.999, ..AdamConfig::default() }, &flat)?;
     let mut weights = flat.weights(&network.layout, Kind::Float, Gradient::Wanted)?;
+    let guard = Guard::new(&flat)?;
     let n = images.size().first().copied().unwrap_or(0).max(0) as usize;
     let per_epoch = (n / config.batch.max(1)) as u64;
     let total = config.epochs * per_epoch;
@@ -236,7 +237,7 @@ pub fn train(
             let progressed = step as f64 / total as f64;
             let rise = (progressed / 0.1).min(1.0);
             let rate = config.rate * rise * 0.5 * (1.0 + (std::f64::consts::PI * progressed).cos());
-            adam.step(&mut flat, &gradient, rate)?;
+            adam.step(&mut flat, &gradient, &guard, rate)?;
             weights.assign(&flat)?;
             step += 1;
             if step % 20 == 0 || step == total {

@@ -58,6 +58,9 @@ pub enum ModelError {
     /// libtorch refused an operation.
     #[error("libtorch: {0}")]
     Torch(#[from] tch::TchError),
+    /// A gradient was asked of weights that were made without one.
+    #[error("these weights were made without a gradient")]
+    NoGradient,
     /// A flat buffer that is not contiguous f32 on the device of the weights.
     #[error("Adam's buffer of the {what} must be contiguous f32 on the device of the weights, found {found}")]
     Buffer {

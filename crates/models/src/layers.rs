@@ -3,6 +3,7 @@
 use tch::{Kind, Tensor};
 
 use crate::Result;
+use crate::native::norm_silu::norm_silu;
 use crate::params::{Init, Layout, ParamId, Weights};
 
 /// Two-dimensional convolution with bias and "same" padding.
@@ -35,7 +36,9 @@ impl Conv {
     /// `[B, in, H, W]` to `[B, out, H/stride, W/stride]`.
     pub fn forward(&self, w: &Weights, x: &Tensor) -> Result<Tensor> {
         let (s, p) = ([self.stride; 2], [self.padding; 2]);
-        Ok(x.f_conv2d(w.get(self.weight), Some(w.get(self.bias)), s, p, [1, 1], 1)?)
+        let out = x.f_conv2d(w.get(self.weight), Some(w.get(self.bias)), s, p, [1, 1], 1)?;
+        w.seen(self.weight, x, &out)?;
+        Ok(out)
     }
 }
 
@@ -76,9 +79,14 @@ impl Linear {
 
     /// `[…, in]` to `[…, out]`.
     pub fn forward(&self, w: &Weights, x: &Tensor) -> Result<Tensor> {
-        Ok(x.f_linear(w.get(self.weight), Some(w.get(self.bias)))?)
+        let out = x.f_linear(w.get(self.weight), Some(w.get(self.bias)))?;
+        w.seen(self.weight, x, &out)?;
+        Ok(out)
     }
 }
+
+/// Added to variances, as PyTorch does.
+const EPSILON: f64 = 1e-5;
 
 /// Group normalization (Wu and He, 2018).
 #[derive(Clone, Debug)]
@@ -100,7 +108,16 @@ impl GroupNorm {
 
     /// `[B, C, H, W]` to the same shape.
     pub fn forward(&self, w: &Weights, x: &Tensor) -> Result<Tensor> {
-        Ok(x.f_group_norm(self.groups, Some(w.get(self.weight)), Some(w.get(self.bias)), 1e-5, true)?)
+        let out = x.f_group_norm(self.groups, Some(w.get(self.weight)), Some(w.get(self.bias)), EPSILON, true)?;
+        w.seen(self.weight, x, &out)?;
+        Ok(out)
+    }
+
+    /// `SiLU(norm(x) (1 + scale) + shift)`, with scale and shift from `level: [B, 2C]` if it is there; one pass over memory.
+    pub fn silu(&self, w: &Weights, x: &Tensor, level: Option<&Tensor>) -> Result<Tensor> {
+        let out = norm_silu(x, w.get(self.weight), w.get(self.bias), level, self.groups, EPSILON)?;
+        w.seen(self.weight, x, &out)?;
+        Ok(out)
     }
 }
 
@@ -141,10 +158,9 @@ impl ResBlock {
 
     /// `x: [B, in, H, W]`, `embedding: [B, E]`; result `[B, out, H, W]`. Dropout acts only when `train`.
     pub fn forward(&self, w: &Weights, x: &Tensor, embedding: &Tensor, train: bool) -> Result<Tensor> {
-        let h = self.conv1.forward(w, &self.norm1.forward(w, x)?.f_silu()?)?;
-        let level = self.level.forward(w, embedding)?.f_unsqueeze(-1)?.f_unsqueeze(-1)?.f_chunk(2, 1)?;
-        let scale = level[0].f_add_scalar(1.0)?;
-        let h = level[1].f_addcmul(&self.norm2.forward(w, &h)?, &scale)?.f_silu()?;
+        let h = self.conv1.forward(w, &self.norm1.silu(w, x, None)?)?;
+        let level = self.level.forward(w, embedding)?;
+        let h = self.norm2.silu(w, &h, Some(&level))?;
         let h = if self.dropout > 0.0 { h.f_dropout(self.dropout, train)? } else { h };
         let h = self.conv2.forward(w, &h)?;
         match &self.skip {

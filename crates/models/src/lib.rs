@@ -5,7 +5,9 @@
 //! | [`params`] | all parameters in one flat buffer; the views a network computes with |
 //! | [`layers`] | convolution, norm, residual block, attention, noise-level embedding |
 //! | [`unet`] | the denoising network |
-//! | [`optim`] | Adam, clipping, moving average over the flat buffer |
+//! | [`optim`] | Adam and clipping over the flat buffer |
+//! | [`average`] | averages of the weights: exponential, and power functions whose width is chosen later |
+//! | [`probe`] | what every layer computes, in order |
 //! | [`denoise`] | a network as the log denoiser `D(ȳ, v)` |
 //! | [`checkpoint`] | safetensors with a JSON header, written atomically |
 //! | [`classifier`] | the small CNN whose features judge the images |
@@ -14,19 +16,21 @@
 //! | [`mod@write`] | files that appear whole or not at all |
 //! | [`precision`] | f32 or bf16, by a quick timing |
 
+pub mod average;
 pub mod checkpoint;
 pub mod classifier;
 pub mod denoise;
 pub mod device;
 mod error;
-#[allow(unsafe_code)]
-mod fused;
 pub mod layers;
 #[allow(unsafe_code)]
 pub mod memory;
+#[allow(unsafe_code)]
+mod native;
 pub mod optim;
 pub mod params;
 pub mod precision;
+pub mod probe;
 pub mod unet;
 pub mod write;
 

@@ -9,6 +9,8 @@ use std::collections::HashSet;
 use gbm_sde::noise::{Noise, Stream};
 use tch::{Device, Kind, Tensor};
 
+use crate::native::gradient::set_gradient;
+use crate::probe::{Probe, Seen};
 use crate::{ModelError, Result};
 
 /// How a parameter starts.
@@ -171,11 +173,34 @@ pub enum Gradient {
     Unwanted,
 }
 
-/// The tensors a network computes with: one leaf for each parameter, all in one buffer.
+/// The tensors a network computes with: one leaf for each parameter, all in one buffer, and likewise their gradients.
 #[derive(Debug)]
 pub struct Weights {
     buffer: Tensor,
     leaves: Vec<Tensor>,
+    gradient: Option<Accumulated>,
+    probe: Option<Probe>,
+}
+
+/// Gradients of all leaves in one buffer of their kind, which backward passes add to, and the same in f32.
+#[derive(Debug)]
+struct Accumulated {
+    buffer: Tensor,
+    single: Tensor,
+}
+
+impl Accumulated {
+    /// Makes the buffer and gives every leaf its part of it.
+    fn new(buffer: &Tensor, layout: &Layout, leaves: &mut [Tensor]) -> Result<Self> {
+        let gradient = buffer.f_zeros_like()?;
+        for (entry, leaf) in layout.entries.iter().zip(leaves) {
+            let part = gradient.f_narrow(0, entry.offset, entry.len())?.f_view(entry.shape.as_slice())?;
+            set_gradient(leaf, &part)?;
+        }
+        let single =
+            if gradient.kind() == Kind::Float { gradient.shallow_clone() } else { gradient.f_to_kind(Kind::Float)? };
+        Ok(Self { buffer: gradient, single })
+    }
 }
 
 impl Weights {
@@ -185,7 +210,11 @@ impl Weights {
             let leaf = buffer.f_narrow(0, entry.offset, entry.len())?.f_view(entry.shape.as_slice())?;
             leaves.push(leaf.f_detach()?.f_set_requires_grad(grad == Gradient::Wanted)?);
         }
-        Ok(Self { buffer, leaves })
+        let gradient = match grad {
+            Gradient::Wanted => Some(Accumulated::new(&buffer, layout, &mut leaves)?),
+            Gradient::Unwanted => None,
+        };
+        Ok(Self { buffer, leaves, gradient, probe: None })
     }
 
     /// Overwrites all values with those of `flat`, casting once.
@@ -211,13 +240,38 @@ impl Weights {
         self.buffer.device()
     }
 
-    /// Gradient of a scalar with respect to all parameters, as one flat f32 tensor.
-    pub fn gradient(&self, loss: &Tensor) -> Result<Tensor> {
-        let parts = Tensor::f_run_backward(&[loss], &self.leaves, false, false)?;
-        let parts: Vec<Tensor> = parts.iter().map(|g| g.f_reshape([-1])).collect::<std::result::Result<_, _>>()?;
-        // One pass: joined and cast at once.
-        let flat = Tensor::f_empty([self.buffer.numel() as i64], (Kind::Float, self.device()))?;
-        Ok(Tensor::f_cat_out(&flat, &parts, 0)?)
+    /// Gradient of a scalar with respect to all parameters, flat and f32; zero where the scalar does not depend on one.
+    ///
+    /// Backward passes write into one buffer, which the next call overwrites: the result shares its storage.
+    ///
+    /// # Errors
+    /// [`ModelError::NoGradient`] if these weights were made without one; libtorch's message otherwise.
+    pub fn gradient(&mut self, loss: &Tensor) -> Result<Tensor> {
+        let Some(gradient) = &mut self.gradient else { return Err(ModelError::NoGradient) };
+        let _ = gradient.buffer.f_zero_()?;
+        loss.f_backward()?;
+        if gradient.buffer.kind() != Kind::Float {
+            gradient.single.f_copy_(&gradient.buffer)?;
+        }
+        Ok(gradient.single.shallow_clone())
+    }
+
+    /// From now on, what every layer computes is shown to [`Self::seen`]'s probe; see [`Probe`].
+    pub fn watch(&mut self, layout: &Layout) {
+        self.probe = Some(Probe::new(layout));
+    }
+
+    /// Ends the watch and returns what was seen.
+    pub fn unwatch(&mut self) -> Vec<Seen> {
+        self.probe.take().map(Probe::finish).unwrap_or_default()
+    }
+
+    /// Called by every layer with the id of its weight, its input and its output; does nothing unless watched.
+    pub(crate) fn seen(&self, id: ParamId, input: &Tensor, output: &Tensor) -> Result<()> {
+        match &self.probe {
+            Some(probe) => probe.see(id.0, input, output),
+            None => Ok(()),
+        }
     }
 }
 
@@ -242,15 +296,29 @@ mod tests {
     fn leaves_share_storage_and_gradients_come_back_flat() {
         let layout = layout();
         let mut flat = Flat::initialized(&layout, 1, Device::Cpu).unwrap();
+        for kind in [Kind::Float, Kind::BFloat16] {
+            let mut weights = flat.weights(&layout, kind, Gradient::Wanted).unwrap();
+            let expected = Tensor::cat(&[flat.tensor().narrow(0, 0, 6) * 2.0, Tensor::from_slice(&[3.0_f32; 4])], 0);
+            // Twice: a pass does not see what the one before has left.
+            for _ in 0..2 {
+                let part = |i| weights.get(ParamId(i)).to_kind(Kind::Float);
+                let loss = part(0).square().sum(Kind::Float) + part(1).sum(Kind::Float) * 3.0;
+                let gradient = weights.gradient(&loss).unwrap();
+                assert_eq!(gradient.kind(), Kind::Float);
+                assert!(gradient.allclose(&expected, if kind == Kind::Float { 1e-6 } else { 1e-2 }, 0.0, false));
+            }
+        }
         let mut weights = flat.weights(&layout, Kind::Float, Gradient::Wanted).unwrap();
-        let loss = weights.get(ParamId(0)).square().sum(Kind::Float) + weights.get(ParamId(1)).sum(Kind::Float) * 3.0;
-        let gradient = weights.gradient(&loss).unwrap();
-        let expected = Tensor::cat(&[flat.tensor().narrow(0, 0, 6) * 2.0, Tensor::from_slice(&[3.0_f32; 4])], 0);
-        assert!(gradient.allclose(&expected, 1e-6, 0.0, false));
 
         let _ = flat.tensor_mut().fill_(7.0);
         weights.assign(&flat).unwrap();
         assert_eq!(weights.get(ParamId(0)).double_value(&[1, 2]), 7.0);
+
+        // A parameter that a loss does not reach has a gradient of zero; weights made without one say so.
+        let gradient = weights.gradient(&weights.get(ParamId(1)).sum(Kind::Float)).unwrap();
+        assert_eq!(gradient.narrow(0, 0, 6).abs().max().double_value(&[]), 0.0);
+        let mut fixed = flat.weights(&layout, Kind::Float, Gradient::Unwanted).unwrap();
+        assert!(matches!(fixed.gradient(&gradient), Err(ModelError::NoGradient)));
     }
 
     #[test]

@@ -75,7 +75,7 @@ pub fn native_bf16() -> bool {
 /// Fastest of three passes after one to warm up.
 fn time_pass(model: &Model, flat: &Flat, batch: usize, kind: Kind) -> Result<Duration> {
     let device = flat.tensor().device();
-    let weights = flat.weights(model.net.layout(), kind, Gradient::Wanted)?;
+    let mut weights = flat.weights(model.net.layout(), kind, Gradient::Wanted)?;
     let config = model.net.config();
     let shape = [batch as i64, config.channels, config.size, config.size];
     let input = Tensor::f_ones(shape, (Kind::Float, device))?;

@@ -274,7 +274,7 @@ impl UNet {
                 h = resample.forward(w, &h.f_upsample_nearest2d([2 * rows, 2 * cols], None, None)?)?;
             }
         }
-        let h = self.out.forward(w, &self.norm.forward(w, &h)?.f_silu()?)?;
+        let h = self.out.forward(w, &self.norm.silu(w, &h, None)?)?;
         Ok(h.f_pixel_shuffle(patch)?.f_to_kind(Kind::Float)?)
     }
 }
@@ -325,7 +325,7 @@ mod tests {
         let net = UNet::new(small()).unwrap();
         let mut flat = Flat::initialized(net.layout(), 0, Device::Cpu).unwrap();
         let _ = tch::no_grad(|| flat.tensor_mut().f_add_scalar_(0.01)).unwrap();
-        let weights = flat.weights(net.layout(), Kind::Float, Gradient::Wanted).unwrap();
+        let mut weights = flat.weights(net.layout(), Kind::Float, Gradient::Wanted).unwrap();
         let x = Tensor::arange(128, (Kind::Float, Device::Cpu)).sin().reshape([2, 1, 8, 8]);
         let out = net.forward(&weights, &x, &Tensor::from_slice(&[-1.0_f32, 0.5]), true).unwrap();
         let gradient = weights.gradient(&out.square().sum(Kind::Float)).unwrap();

@@ -1,0 +1,132 @@
+//! Group normalization, scale and shift by the noise level, and SiLU: one differentiable operation.
+
+use std::ffi::{c_char, c_double, c_int};
+
+use tch::Tensor;
+use torch_sys::C_tensor;
+
+use super::called;
+use crate::Result;
+
+unsafe extern "C" {
+    fn dale_norm_silu(
+        x: *const C_tensor,
+        gamma: *const C_tensor,
+        beta: *const C_tensor,
+        level: *const C_tensor,
+        groups: i64,
+        epsilon: c_double,
+        out: *mut *mut C_tensor,
+        error: *mut c_char,
+        error_size: usize,
+    ) -> c_int;
+}
+
+/// `SiLU(GroupNorm(x) (1 + scale) + shift)`.
+///
+/// `x: [B, C, H, W]`, `gamma, beta: [C]`, `level: [B, 2C]` holds scale, then shift. On a CPU in f32 or bf16 it is one pass over
+/// memory forward and one backward, with sums in f32 or better whatever the kind of `x`; elsewhere libtorch's operations.
+///
+/// # Errors
+/// libtorch's message if shapes do not fit.
+pub(crate) fn norm_silu(
+    x: &Tensor,
+    gamma: &Tensor,
+    beta: &Tensor,
+    level: Option<&Tensor>,
+    groups: i64,
+    epsilon: f64,
+) -> Result<Tensor> {
+    let mut out: *mut C_tensor = std::ptr::null_mut();
+    let level = level.map_or(std::ptr::null(), Tensor::as_ptr);
+    // SAFETY: all pointers are to live tensors or null where that is allowed; the shim checks what its kernels walk over.
+    called(|error, size| unsafe {
+        dale_norm_silu(x.as_ptr(), gamma.as_ptr(), beta.as_ptr(), level, groups, epsilon, &raw mut out, error, size)
+    })?;
+    // SAFETY: without an error the shim has made a tensor, which is handed over.
+    Ok(unsafe { Tensor::from_ptr(out) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::{Device, Kind};
+
+    const GROUPS: i64 = 3;
+
+    fn composed(x: &Tensor, gamma: &Tensor, beta: &Tensor, level: Option<&Tensor>) -> Tensor {
+        let n = x.group_norm(GROUPS, Some(gamma), Some(beta), 1e-5, true);
+        let n = match level {
+            None => n,
+            Some(level) => {
+                let parts = level.unsqueeze(-1).unsqueeze(-1).chunk(2, 1);
+                parts[1].addcmul(&n, &(&parts[0] + 1.0))
+            }
+        };
+        n.silu()
+    }
+
+    /// x, gamma, beta, level: leaves with numbers of both signs, far from zero in the mean.
+    fn leaves(kind: Kind) -> [Tensor; 4] {
+        let wave = |n: i64, pace: f64| (Tensor::arange(n, (Kind::Double, Device::Cpu)) * pace).sin();
+        let shaped = |t: Tensor, shape: &[i64]| t.reshape(shape).to_kind(kind).detach().set_requires_grad(true);
+        [
+            shaped(wave(2 * 6 * 35, 1.7) * 2.0 + 5.0, &[2, 6, 5, 7]),
+            shaped(wave(6, 2.3) + 1.2, &[6]),
+            shaped(wave(6, 0.9) * 0.5, &[6]),
+            shaped(wave(24, 1.1) * 0.7, &[2, 12]),
+        ]
+    }
+
+    fn check(kind: Kind, with_level: bool, tolerance: f64) {
+        let ours = leaves(kind);
+        let theirs = leaves(kind).map(|t| t.detach().to_kind(Kind::Double).set_requires_grad(true));
+        let count = if with_level { 4 } else { 3 };
+        let y = norm_silu(&ours[0], &ours[1], &ours[2], with_level.then_some(&ours[3]), GROUPS, 1e-5).unwrap();
+        let truth = composed(&theirs[0], &theirs[1], &theirs[2], with_level.then_some(&theirs[3]));
+        let close = |a: &Tensor, b: &Tensor| {
+            let error = (a.to_kind(Kind::Double) - b).abs().max().double_value(&[]);
+            assert!(error < tolerance * b.abs().max().double_value(&[]), "{kind:?}: {error}");
+        };
+        close(&y, &truth);
+        let pull = |y: &Tensor| (y.to_kind(Kind::Double) * (y.detach().to_kind(Kind::Double) + 0.3).cos()).sum(Kind::Double);
+        let ours = Tensor::run_backward(&[pull(&y)], &ours[..count], false, false);
+        let theirs = Tensor::run_backward(&[pull(&truth)], &theirs[..count], false, false);
+        for (a, b) in ours.iter().zip(&theirs) {
+            close(a, b);
+        }
+    }
+
+    #[test]
+    fn value_and_gradients_are_those_of_the_four_operations() {
+        for with_level in [false, true] {
+            check(Kind::Float, with_level, 1e-5);
+            check(Kind::BFloat16, with_level, 0.02);
+        }
+    }
+
+    #[test]
+    fn it_can_be_differentiated_twice() {
+        let second = |f: &dyn Fn(&[Tensor; 4]) -> Tensor| {
+            let leaves = leaves(Kind::Float);
+            let first = Tensor::run_backward(&[f(&leaves).square().sum(Kind::Float)], &leaves[..1], true, true);
+            Tensor::run_backward(&[first[0].square().sum(Kind::Float)], &leaves, false, false)
+        };
+        let ours = second(&|l| norm_silu(&l[0], &l[1], &l[2], Some(&l[3]), GROUPS, 1e-5).unwrap());
+        let theirs = second(&|l| composed(&l[0], &l[1], &l[2], Some(&l[3])));
+        for (a, b) in ours.iter().zip(&theirs) {
+            assert!(a.allclose(b, 1e-4, 1e-4 * b.abs().max().double_value(&[]), false));
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_number_stays_so_and_shapes_that_do_not_fit_are_refused() {
+        let [x, gamma, beta, _] = leaves(Kind::Float).map(|t| t.detach());
+        let _ = x.get(0).get(0).get(0).get(0).fill_(f64::NAN);
+        let y = norm_silu(&x, &gamma, &beta, None, GROUPS, 1e-5).unwrap();
+        assert!(y.get(0).narrow(0, 0, 2).isnan().all().int64_value(&[]) == 1, "the group of the bad value");
+        assert!(y.get(1).isfinite().all().int64_value(&[]) == 1, "the other image");
+        assert!(norm_silu(&x, &gamma, &beta, None, 4, 1e-5).is_err());
+        assert!(norm_silu(&x, &gamma.narrow(0, 0, 3), &beta, None, GROUPS, 1e-5).is_err());
+    }
+}

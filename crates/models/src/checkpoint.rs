@@ -1,23 +1,25 @@
 //! Checkpoints: safetensors with a JSON header under the metadata key `dale`, written atomically.
 //!
-//! Tensors are named `ema/<parameter>`, and in a checkpoint of a training run also `weights/…`, `adam.mean/…` and
-//! `adam.square/…`, all f32 (f16 in weights that ship) in PyTorch's layout. A file is written to a temporary name, synced and renamed: a crash or a
+//! Tensors are named `ema/<parameter>`, and in a checkpoint of a training run also `weights/…`, `adam.mean/…`, `adam.square/…`
+//! and `average.0/…` and so on, all f32 (f16 in weights that ship) in PyTorch's layout, section by section as they lie in memory. A file is written to a temporary name, synced and renamed: a crash or a
 //! full disk leaves the one before untouched.
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorInfo};
 use score_match::precondition::DataMoments;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
+use crate::average::AverageKind;
 use crate::denoise::Head;
 use crate::params::{Flat, Layout};
 use crate::precision::Precision;
 use crate::unet::UNetConfig;
-use crate::write::write_atomically;
+use crate::write::write_atomically_by;
 use crate::{ModelError, Result};
 
 /// Version of the file's format.
@@ -47,6 +49,12 @@ pub struct Header {
     /// Smallest loss on a single batch, where the run keeps those weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best_loss: Option<f64>,
+    /// Loss of the averaged weights on the run's fixed probe, where it was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe_loss: Option<f64>,
+    /// Kinds of the further averages, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub averages: Vec<AverageKind>,
 }
 
 /// State that only a continued training needs.
@@ -58,6 +66,8 @@ pub struct TrainingState {
     pub mean: Flat,
     /// Adam's mean of the squared gradient.
     pub square: Flat,
+    /// Further averages of the weights, of the kinds that the header names.
+    pub averages: Vec<Flat>,
 }
 
 /// A checkpoint in memory.
@@ -76,17 +86,21 @@ pub struct Checkpoint {
 pub struct Parts<'a> {
     /// Averaged weights.
     pub ema: &'a Flat,
-    /// Master weights, Adam's mean and mean square.
-    pub training: Option<(&'a Flat, &'a Flat, &'a Flat)>,
+    /// What a continued training needs.
+    pub training: Option<TrainingParts<'a>>,
 }
 
-impl Checkpoint {
-    /// The parts, for writing.
-    #[must_use]
-    pub fn parts(&self) -> Parts<'_> {
-        let training = self.training.as_ref().map(|t| (&t.weights, &t.mean, &t.square));
-        Parts { ema: &self.ema, training }
-    }
+/// Borrowed parts of a [`TrainingState`].
+#[derive(Clone, Copy, Debug)]
+pub struct TrainingParts<'a> {
+    /// Master weights.
+    pub weights: &'a Flat,
+    /// Adam's mean of the gradient.
+    pub mean: &'a Flat,
+    /// Adam's mean of the squared gradient.
+    pub square: &'a Flat,
+    /// Further averages.
+    pub averages: &'a [&'a Flat],
 }
 
 /// How numbers are stored.
@@ -111,40 +125,84 @@ pub fn save(path: &Path, header: &Header, layout: &Layout, parts: Parts<'_>) -> 
 /// # Errors
 /// As [`save`].
 pub fn save_as(path: &Path, header: &Header, layout: &Layout, parts: Parts<'_>, encoding: Encoding) -> Result<()> {
-    let mut sections = vec![("ema", parts.ema)];
-    if let Some((weights, mean, square)) = parts.training {
-        sections.extend([("weights", weights), ("adam.mean", mean), ("adam.square", square)]);
-    }
-    let mut buffers = Vec::new();
-    for (section, flat) in sections {
-        let tensor = flat.tensor().f_to_device(Device::Cpu)?;
-        let bytes: Vec<u8> = match encoding {
-            Encoding::Single => Vec::<f32>::try_from(&tensor)?.iter().flat_map(|v| v.to_le_bytes()).collect(),
-            Encoding::Half => {
-                let halves = Vec::<half::f16>::try_from(&tensor.f_to_kind(Kind::Half)?)?;
-                halves.iter().flat_map(|v| v.to_le_bytes()).collect()
-            }
-        };
-        buffers.push((section, bytes));
+    let mut sections = vec![("ema".to_owned(), parts.ema)];
+    if let Some(t) = parts.training {
+        sections.extend([("weights", t.weights), ("adam.mean", t.mean), ("adam.square", t.square)].map(owned));
+        sections.extend(t.averages.iter().enumerate().map(|(i, flat)| (format!("average.{i}"), *flat)));
     }
     let broken = |reason: String| ModelError::Checkpoint { path: path.to_owned(), reason };
-    let (dtype, width) = match encoding {
-        Encoding::Single => (Dtype::F32, 4),
-        Encoding::Half => (Dtype::F16, 2),
+    let (dtype, kind) = match encoding {
+        Encoding::Single => (Dtype::F32, Kind::Float),
+        Encoding::Half => (Dtype::F16, Kind::Half),
     };
-    let mut views = Vec::new();
-    for (section, bytes) in &buffers {
+    let width = kind.elt_size_in_bytes();
+    let mut tensors = Vec::new();
+    for (i, (section, _)) in sections.iter().enumerate() {
+        let base = i * layout.total() as usize;
         for entry in layout.entries() {
-            let range = width * entry.offset as usize..width * (entry.offset + entry.len()) as usize;
-            let shape = entry.shape.iter().map(|&n| n as usize).collect();
-            let view = TensorView::new(dtype, shape, &bytes[range]).map_err(|e| broken(e.to_string()))?;
-            views.push((format!("{section}/{}", entry.name), view));
+            let first = base + entry.offset as usize;
+            let info = TensorInfo {
+                dtype,
+                shape: entry.shape.iter().map(|&n| n as usize).collect(),
+                data_offsets: (width * first, width * (first + entry.len() as usize)),
+            };
+            tensors.push((format!("{section}/{}", entry.name), info));
         }
     }
     let json = serde_json::to_string(header).map_err(|e| broken(e.to_string()))?;
-    let metadata = HashMap::from([("dale".to_owned(), json)]);
-    let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| broken(e.to_string()))?;
-    Ok(write_atomically(path, &bytes)?)
+    let metadata = Metadata::new(Some(HashMap::from([("dale".to_owned(), json)])), tensors);
+    let metadata = metadata.map_err(|e| broken(e.to_string()))?;
+    let mut head = serde_json::to_vec(&metadata).map_err(|e| broken(e.to_string()))?;
+    // The format's data starts at a multiple of eight bytes.
+    head.resize(head.len().next_multiple_of(8), b' ');
+    let mut failed = None;
+    let written = write_atomically_by(path, |file| {
+        file.write_all(&(head.len() as u64).to_le_bytes())?;
+        file.write_all(&head)?;
+        for (_, flat) in &sections {
+            write_tensor(file, flat.tensor(), kind, &mut failed)?;
+        }
+        Ok(())
+    });
+    match failed {
+        Some(error) => Err(ModelError::Torch(error)),
+        None => Ok(written?),
+    }
+}
+
+fn owned<'a>((name, flat): (&str, &'a Flat)) -> (String, &'a Flat) {
+    (name.to_owned(), flat)
+}
+
+/// Values copied at once: enough for the disk, little beside the weights.
+const PIECE: i64 = 1 << 20;
+
+/// Writes a flat tensor's numbers, little-endian, piece by piece.
+fn write_tensor(file: &mut fs::File, tensor: &Tensor, kind: Kind, failed: &mut Option<tch::TchError>) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    let mut copy = |first: i64, count: i64| -> std::result::Result<Vec<u8>, tch::TchError> {
+        let piece = tensor.f_narrow(0, first, count)?.f_to_kind(kind)?.f_to_device(Device::Cpu)?;
+        let mut bytes = std::mem::take(&mut bytes);
+        bytes.resize(count as usize * kind.elt_size_in_bytes(), 0);
+        piece.f_copy_data_u8(&mut bytes, count as usize)?;
+        Ok(bytes)
+    };
+    let total = tensor.size().first().copied().unwrap_or(0);
+    for first in (0..total).step_by(PIECE as usize) {
+        match copy(first, PIECE.min(total - first)) {
+            Ok(mut piece) => {
+                if cfg!(target_endian = "big") {
+                    piece.chunks_exact_mut(kind.elt_size_in_bytes()).for_each(<[u8]>::reverse);
+                }
+                file.write_all(&piece)?;
+            }
+            Err(error) => {
+                *failed = Some(error);
+                return Err(io::Error::other("the tensor could not be copied"));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Reads a checkpoint and gives its tensors the network's own layout.
@@ -160,20 +218,40 @@ pub fn load(path: &Path, layout_of: impl Fn(&UNetConfig) -> Result<Layout>, devi
     let ema = section("ema")?;
     let training = if file.names().iter().any(|name| name.starts_with("weights/")) {
         let (weights, mean, square) = (section("weights")?, section("adam.mean")?, section("adam.square")?);
-        Some(TrainingState { weights, mean, square })
+        let averages = (0..header.averages.len()).map(|i| section(&format!("average.{i}"))).collect::<Result<_>>()?;
+        Some(TrainingState { weights, mean, square, averages })
     } else {
         None
     };
     Ok(Checkpoint { header, ema, training })
 }
 
-/// Reads a checkpoint's header only.
+/// Reads a checkpoint's header only, and that the file is as long as it says.
 ///
 /// # Errors
 /// As [`load`].
 pub fn load_header(path: &Path) -> Result<Header> {
-    parse_header(path, &read(path)?)
+    let failed = |source| ModelError::Io { path: PathBuf::from(path), source };
+    let cut = || damaged(path, &"its header or data ends early");
+    let mut file = fs::File::open(path).map_err(failed)?;
+    let length = file.metadata().map_err(failed)?.len();
+    let mut first = [0; 8];
+    file.read_exact(&mut first).map_err(|_| cut())?;
+    let head = u64::from_le_bytes(first);
+    if head.saturating_add(8) > length || head > LONGEST_HEAD {
+        return Err(cut());
+    }
+    let mut bytes = vec![0; head as usize];
+    file.read_exact(&mut bytes).map_err(|_| cut())?;
+    let metadata: Metadata = serde_json::from_slice(&bytes).map_err(|e| damaged(path, &e))?;
+    if 8 + head + metadata.data_len() as u64 != length {
+        return Err(cut());
+    }
+    header_of(path, &metadata)
 }
+
+/// Bytes of a header that is still believed.
+const LONGEST_HEAD: u64 = 100 << 20;
 
 fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(|source| ModelError::Io { path: PathBuf::from(path), source })
@@ -188,6 +266,10 @@ fn parse_header(path: &Path, bytes: &[u8]) -> Result<Header> {
     // Deserializing checks that the data section is as long as the header says, so a cut file is found here.
     SafeTensors::deserialize(bytes).map_err(|e| damaged(path, &e))?;
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(path, &e))?;
+    header_of(path, &metadata)
+}
+
+fn header_of(path: &Path, metadata: &Metadata) -> Result<Header> {
     let broken = |reason: String| ModelError::Checkpoint { path: path.to_owned(), reason };
     let json = metadata.metadata().as_ref().and_then(|m| m.get("dale"));
     let json = json.ok_or_else(|| broken("a safetensors file, but not one that dale wrote".to_owned()))?;
@@ -248,16 +330,23 @@ mod tests {
             precision: Precision::F32,
             seconds: 1.5,
             best_loss: None,
+            probe_loss: Some(0.5),
+            averages: vec![AverageKind::Power { width: 0.1 }],
         }
     }
 
     fn written(folder: &Path) -> (PathBuf, Checkpoint) {
         let layout = layout_of(&network()).unwrap();
         let flat = |seed| Flat::initialized(&layout, seed, Device::Cpu).unwrap();
-        let training = TrainingState { weights: flat(2), mean: flat(3), square: flat(4) };
-        let checkpoint = Checkpoint { header: header(), ema: flat(1), training: Some(training) };
+        let training =
+            TrainingState { weights: flat(2), mean: flat(3), square: flat(4), averages: vec![flat(5)] };
         let path = folder.join("a.safetensors");
-        save(&path, &checkpoint.header, &layout, checkpoint.parts()).unwrap();
+        let averages: Vec<&Flat> = training.averages.iter().collect();
+        let TrainingState { weights, mean, square, .. } = &training;
+        let parts = TrainingParts { weights, mean, square, averages: &averages };
+        let ema = flat(1);
+        save(&path, &header(), &layout, Parts { ema: &ema, training: Some(parts) }).unwrap();
+        let checkpoint = Checkpoint { header: header(), ema, training: Some(training) };
         (path, checkpoint)
     }
 
@@ -271,6 +360,8 @@ mod tests {
         let (a, b) = (after.training.unwrap(), before.training.unwrap());
         assert!(a.weights.tensor().equal(b.weights.tensor()));
         assert!(a.mean.tensor().equal(b.mean.tensor()) && a.square.tensor().equal(b.square.tensor()));
+        assert!(a.averages.len() == 1 && a.averages[0].tensor().equal(b.averages[0].tensor()));
+        assert_eq!(load_header(&path).unwrap(), before.header);
     }
 
     #[test]
@@ -296,6 +387,7 @@ mod tests {
             fs::write(&path, &bytes[..keep]).unwrap();
             let error = load(&path, layout_of, Device::Cpu).unwrap_err().to_string();
             assert!(error.contains("a.safetensors") && error.contains("cut in half"), "{keep}: {error}");
+            assert!(load_header(&path).unwrap_err().to_string().contains("cut in half"));
         }
     }
 

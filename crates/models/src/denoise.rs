@@ -31,6 +31,23 @@ pub enum Head {
     Stein,
 }
 
+/// What a network is told of the images of a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Condition<'a> {
+    /// Log variance of the noise in each.
+    pub levels: &'a [f64],
+    /// Class of each, `[B]`; see [`UNet::forward`].
+    pub classes: Option<&'a Tensor>,
+}
+
+impl<'a> Condition<'a> {
+    /// Of any class.
+    #[must_use]
+    pub fn levels(levels: &'a [f64]) -> Self {
+        Self { levels, classes: None }
+    }
+}
+
 /// A network's structure with the head that gives its output a meaning.
 #[derive(Debug)]
 pub struct Model {
@@ -57,8 +74,9 @@ impl Model {
         Ok(Self { net, head, moments, precondition })
     }
 
-    /// `D` for `y_bar: [B, C, S, S]` at one log-variance for each image; f32, shape of `y_bar`.
-    pub fn denoise(&self, w: &Weights, y_bar: &Tensor, levels: &[f64], train: bool) -> Result<Tensor> {
+    /// `D` for `y_bar: [B, C, S, S]`; f32, shape of `y_bar`.
+    pub fn denoise(&self, w: &Weights, y_bar: &Tensor, condition: Condition<'_>, train: bool) -> Result<Tensor> {
+        let Condition { levels, classes } = condition;
         let column = |f: &dyn Fn(f64) -> f64| -> Result<Tensor> {
             let values: Vec<f32> = levels.iter().map(|&v| f(v) as f32).collect();
             Ok(Tensor::from_slice(&values).f_to_device(y_bar.device())?.f_view([-1, 1, 1, 1])?)
@@ -68,7 +86,7 @@ impl Model {
             Head::Preconditioned => {
                 let u = y_bar.f_sub_scalar(self.moments.log_mean)?;
                 let input = u.f_mul(&column(&|v| self.precondition.at(v).c_in)?)?;
-                let raw = self.net.forward(w, &input, &c_noise, train)?;
+                let raw = self.net.forward(w, &input, &c_noise, classes, train)?;
                 let skip = u.f_mul(&column(&|v| self.precondition.at(v).c_skip)?)?;
                 let out = skip.f_addcmul(&raw, &column(&|v| self.precondition.at(v).c_out)?)?;
                 Ok(out.f_add_scalar(self.moments.log_mean)?)
@@ -76,7 +94,7 @@ impl Model {
             Head::Stein => {
                 let x = y_bar.f_exp()?;
                 let input = x.f_mul_scalar(2.0)?.f_sub_scalar(1.0)?;
-                let score = self.net.forward(w, &input, &c_noise, train)?;
+                let score = self.net.forward(w, &input, &c_noise, classes, train)?;
                 let log_space = score.f_mul(&x)?.f_add_scalar(1.0)?;
                 Ok(y_bar.f_addcmul(&log_space, &column(&|v| v)?)?)
             }
@@ -93,13 +111,56 @@ pub struct NetDenoiser<'a> {
     model: &'a Model,
     weights: &'a Weights,
     micro_batch: i64,
+    guidance: Option<Guidance>,
+}
+
+/// Classes that images are asked of, and how strongly: `D = D_any + strength (D_class − D_any)` (Ho and Salimans, 2022).
+///
+/// At strength 1 it is the denoiser of the class; any other costs two passes of the network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Guidance {
+    /// Class of each image, for as many images as are asked of at once.
+    pub classes: Vec<i64>,
+    /// 0 for any class, 1 for the class as it was learned, more to exaggerate it.
+    pub strength: f64,
 }
 
 impl<'a> NetDenoiser<'a> {
     /// Uses these weights, `micro_batch` images at a time.
     #[must_use]
     pub fn new(model: &'a Model, weights: &'a Weights, micro_batch: usize) -> Self {
-        Self { model, weights, micro_batch: micro_batch.max(1) as i64 }
+        Self { model, weights, micro_batch: micro_batch.max(1) as i64, guidance: None }
+    }
+
+    /// Asks images of classes; image `i` of a batch is of class `guidance.classes[i]`.
+    ///
+    /// # Errors
+    /// [`ModelError::Config`](crate::ModelError::Config) if the network does not have such a class.
+    pub fn guided(self, guidance: Guidance) -> Result<Self> {
+        let known = self.model.net.config().classes;
+        if let Some(wrong) = guidance.classes.iter().find(|class| !(0..known).contains(*class)) {
+            let reason = format!("this network was trained with {known} classes, numbered from 0");
+            return Err(crate::ModelError::Config { key: "class", value: wrong.to_string(), reason });
+        }
+        Ok(Self { guidance: Some(guidance), ..self })
+    }
+
+    /// `D` of a padded micro-batch whose first image is image `first`.
+    fn denoise_part(&self, part: &Tensor, levels: &[f64], first: i64) -> Result<Tensor> {
+        let run = |classes| self.model.denoise(self.weights, part, Condition { levels, classes }, false);
+        let Some(Guidance { classes, strength }) = &self.guidance else { return run(None) };
+        let wanted = (0..self.micro_batch).map(|i| {
+            // Padding repeats the last image.
+            let index = ((first + i) as usize).min(classes.len().saturating_sub(1));
+            classes.get(index).copied().unwrap_or(self.model.net.config().classes)
+        });
+        let wanted = Tensor::f_from_slice(&wanted.collect::<Vec<i64>>())?.f_to_device(part.device())?;
+        let of_class = run(Some(&wanted))?;
+        if *strength == 1.0 {
+            return Ok(of_class);
+        }
+        let any = run(None)?;
+        Ok(any.f_lerp(&of_class, *strength)?)
     }
 
     /// What `action` makes of each padded micro-batch, with the number of its first image and how many it really has.
@@ -124,8 +185,8 @@ impl<'a> NetDenoiser<'a> {
 
     fn run(&self, y_bar: &Tensor, v: f64) -> Result<Tensor> {
         let levels = vec![v; self.micro_batch as usize];
-        join(self.parts(y_bar, |part, _, count| {
-            Ok(self.model.denoise(self.weights, part, &levels, false)?.f_narrow(0, 0, count)?)
+        join(self.parts(y_bar, |part, first, count| {
+            Ok(self.denoise_part(part, &levels, first)?.f_narrow(0, 0, count)?)
         })?)
     }
 
@@ -142,7 +203,7 @@ impl<'a> NetDenoiser<'a> {
             };
             let model = |y: &Tensor| {
                 let failed = |e: crate::ModelError| TchError::Torch(e.to_string());
-                self.model.denoise(self.weights, y, &levels, false).map_err(failed)
+                self.denoise_part(y, &levels, first).map_err(failed)
             };
             let (denoised, mut traces) = traced(model, part, trace)?;
             traces.slice_axis_inplace(Axis(0), (..count as usize).into());
@@ -266,15 +327,45 @@ mod tests {
         let (model_p, w) = model(Head::Preconditioned);
         let u = &y - 0.1;
         let total = v + 0.04;
-        let raw = model_p.net.forward(&w, &(&u / f64::sqrt(total)), &level, false).unwrap();
+        let raw = model_p.net.forward(&w, &(&u / f64::sqrt(total)), &level, None, false).unwrap();
         let expected = 0.1 + &u * (0.04 / total) + raw * (0.5 * 0.2 / f64::sqrt(total));
-        let got = model_p.denoise(&w, &y, &[v; 3], false).unwrap();
+        let got = model_p.denoise(&w, &y, Condition::levels(&[v; 3]), false).unwrap();
         assert!(got.allclose(&expected, 1e-5, 1e-6, false));
 
         let (model_s, w) = model(Head::Stein);
         let x = y.exp();
-        let s = model_s.net.forward(&w, &(&x * 2.0 - 1.0), &level, false).unwrap();
-        let got = model_s.denoise(&w, &y, &[v; 3], false).unwrap();
+        let s = model_s.net.forward(&w, &(&x * 2.0 - 1.0), &level, None, false).unwrap();
+        let got = model_s.denoise(&w, &y, Condition::levels(&[v; 3]), false).unwrap();
         assert!(got.allclose(&(&y + (s * x + 1.0) * v), 1e-5, 1e-5, false));
+    }
+
+    #[test]
+    fn guidance_is_the_line_through_any_and_the_class() {
+        let config = UNetConfig {
+            size: 8,
+            widths: vec![8, 16],
+            embedding: 16,
+            groups: 4,
+            classes: 3,
+            ..UNetConfig::default()
+        };
+        let moments = DataMoments { log_mean: 0.1, log_sd: 0.2 };
+        let model = Model::new(UNet::new(config).unwrap(), Head::Preconditioned, moments).unwrap();
+        let mut flat = Flat::initialized(model.net.layout(), 3, Device::Cpu).unwrap();
+        let _ = flat.tensor_mut().f_add_scalar_(0.02).unwrap();
+        let weights = flat.weights(model.net.layout(), Kind::Float, Gradient::Unwanted).unwrap();
+        let (y, classes) = (images(6), vec![0, 1, 2, 0, 1, 2]);
+        let at = |strength| {
+            let guidance = Guidance { classes: classes.clone(), strength };
+            NetDenoiser::new(&model, &weights, 4).guided(guidance).unwrap().denoise(&y, 0.3).unwrap()
+        };
+        let any = NetDenoiser::new(&model, &weights, 4).denoise(&y, 0.3).unwrap();
+        assert!(at(0.0).allclose(&any, 1e-6, 1e-7, false));
+        assert!(!at(1.0).allclose(&any, 1e-4, 1e-5, false));
+        let line = &any + (at(1.0) - &any) * 2.5;
+        assert!(at(2.5).allclose(&line, 1e-5, 1e-6, false));
+        let wrong = Guidance { classes: vec![3], strength: 1.0 };
+        let error = NetDenoiser::new(&model, &weights, 4).guided(wrong).unwrap_err().to_string();
+        assert!(error.contains("class = 3") && error.contains("3 classes"), "{error}");
     }
 }

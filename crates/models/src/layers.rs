@@ -202,7 +202,7 @@ impl Attention {
     }
 }
 
-/// Cosines and sines of the log noise level, followed by two linear layers.
+/// Cosines and sines of the log noise level, followed by two linear layers with SiLU between them.
 #[derive(Clone, Debug)]
 pub struct LevelEmbedding {
     first: Linear,
@@ -228,6 +228,33 @@ impl LevelEmbedding {
         let angles = c_noise.f_to_kind(Kind::Float)?.f_unsqueeze(1)?.f_mul(&frequencies)?;
         let features = Tensor::f_cat(&[angles.f_cos()?, angles.f_sin()?], 1)?.f_to_kind(w.kind())?;
         let hidden = self.first.forward(w, &features)?.f_silu()?;
-        Ok(self.second.forward(w, &hidden)?.f_silu()?)
+        self.second.forward(w, &hidden)
+    }
+}
+
+/// An embedding for each class, and one more for "any".
+#[derive(Clone, Debug)]
+pub struct ClassEmbedding {
+    weight: ParamId,
+    classes: i64,
+}
+
+impl ClassEmbedding {
+    /// Of `classes` classes, in `width` features.
+    pub fn new(layout: &mut Layout, name: &str, classes: i64, width: i64) -> Result<Self> {
+        let init = Init::Uniform { fan_in: width };
+        Ok(Self { weight: layout.add(&format!("{name}.weight"), &[classes + 1, width], init)?, classes })
+    }
+
+    /// `wanted: [B]` integers, or none for `batch` images of any class, to `[B, width]`.
+    pub fn forward(&self, w: &Weights, wanted: Option<&Tensor>, batch: i64) -> Result<Tensor> {
+        let any = match wanted {
+            None => Some(Tensor::f_full([batch], self.classes, (Kind::Int64, w.device()))?),
+            Some(_) => None,
+        };
+        let index = wanted.or(any.as_ref()).map_or_else(Tensor::new, Tensor::shallow_clone);
+        let out = w.get(self.weight).f_index_select(0, &index)?;
+        w.seen(self.weight, &index, &out)?;
+        Ok(out)
     }
 }

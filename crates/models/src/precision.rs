@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 use crate::Result;
-use crate::denoise::Model;
+use crate::denoise::{Condition, Model};
 use crate::params::{Flat, Gradient};
 
 /// What to compute in, as in the experiment's `[training]` table.
@@ -83,7 +83,7 @@ fn time_pass(model: &Model, flat: &Flat, batch: usize, kind: Kind) -> Result<Dur
     let mut best = Duration::MAX;
     for repeat in 0..4 {
         let start = Instant::now();
-        let loss = model.denoise(&weights, &input, &levels, true)?.f_square()?.f_mean(Kind::Float)?;
+        let loss = model.denoise(&weights, &input, Condition::levels(&levels), true)?.f_square()?.f_mean(Kind::Float)?;
         let _ = weights.gradient(&loss)?;
         if let Device::Cuda(index) = device {
             tch::Cuda::synchronize(index as i64);

@@ -24,12 +24,23 @@ pub struct WriteError {
 /// # Errors
 /// Any failure of the file system, with the path; the temporary file is removed.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
+    write_atomically_by(path, |file| file.write_all(bytes))
+}
+
+/// As [`write_atomically`], for contents that are written piece by piece.
+///
+/// # Errors
+/// As [`write_atomically`], and what `contents` says.
+pub fn write_atomically_by(
+    path: &Path,
+    contents: impl FnOnce(&mut fs::File) -> io::Result<()>,
+) -> Result<(), WriteError> {
     let fail = |source| WriteError { path: path.to_owned(), source };
     let name = path
         .file_name()
         .ok_or_else(|| fail(io::Error::new(io::ErrorKind::InvalidInput, "the path does not name a file")))?;
     let (temporary, mut file) = create_beside(path, name).map_err(fail)?;
-    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    let written = contents(&mut file).and_then(|()| file.sync_all());
     drop(file);
     written.and_then(|()| fs::rename(&temporary, path)).map_err(|error| {
         // The first error is the one worth telling; a leftover temporary file harms nothing.

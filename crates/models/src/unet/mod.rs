@@ -3,113 +3,20 @@
 //! A patch stem (space-to-depth) folds `patch × patch` pixels into channels, so that a 28 × 28 image is processed at
 //! 14 × 14: most of the quality for a quarter of the cost. Every level down halves the resolution.
 
-use serde::{Deserialize, Serialize};
+//!
+//! A network with classes has an embedding for each of them and one more for "any", which is added to that of the noise level; an
+//! image without a class is one of "any".
+
 use tch::{Kind, Tensor};
 
-use crate::layers::{Attention, Conv, GroupNorm, LevelEmbedding, ResBlock, Start};
+use crate::layers::{Attention, ClassEmbedding, Conv, GroupNorm, LevelEmbedding, ResBlock, Start};
 use crate::params::{Layout, Weights};
 use crate::{ModelError, Result};
 
-/// Size of the network, as in the experiment's `[network]` table.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct UNetConfig {
-    /// Image channels.
-    pub channels: i64,
-    /// Image height and width in pixels.
-    pub size: i64,
-    /// Side of the square of pixels folded into channels; 1 for none.
-    pub patch: i64,
-    /// Channels of each level, from the finest.
-    pub widths: Vec<i64>,
-    /// Residual blocks for each level of the encoder.
-    pub blocks: usize,
-    /// Residual blocks for each level of the decoder.
-    pub decoder_blocks: usize,
-    /// Whether each level has self-attention.
-    pub attention: Vec<bool>,
-    /// Heads of each attention.
-    pub heads: i64,
-    /// Width of the noise level's embedding.
-    pub embedding: i64,
-    /// Groups of the group normalizations.
-    pub groups: i64,
-    /// Probability of dropping a feature in training.
-    pub dropout: f64,
-}
+mod config;
+pub mod summary;
 
-impl Default for UNetConfig {
-    fn default() -> Self {
-        Self {
-            channels: 1,
-            size: 28,
-            patch: 2,
-            widths: vec![48, 96],
-            blocks: 2,
-            decoder_blocks: 2,
-            attention: vec![false, true],
-            heads: 2,
-            embedding: 128,
-            groups: 8,
-            dropout: 0.0,
-        }
-    }
-}
-
-impl UNetConfig {
-    /// Checks everything that would make the network impossible.
-    ///
-    /// # Errors
-    /// [`ModelError::Config`] with the key, its value and the reason.
-    pub fn validate(&self) -> Result<()> {
-        let refuse = |key, value: String, reason: String| Err(ModelError::Config { key, value, reason });
-        let levels = self.widths.len();
-        if levels == 0 {
-            return refuse("network.widths", "[]".into(), "name at least one level".into());
-        }
-        for (key, value) in [
-            ("network.channels", self.channels),
-            ("network.size", self.size),
-            ("network.patch", self.patch),
-            ("network.heads", self.heads),
-            ("network.embedding", self.embedding),
-            ("network.groups", self.groups),
-            ("network.blocks", self.blocks as i64),
-            ("network.decoder_blocks", self.decoder_blocks as i64),
-        ] {
-            if !(1..=65_536).contains(&value) {
-                return refuse(key, value.to_string(), "must be between 1 and 65536".into());
-            }
-        }
-        if levels > 16 {
-            return refuse("network.widths", format!("{:?}", self.widths), "at most 16 levels".into());
-        }
-        for &width in &self.widths {
-            if !(1..=65_536).contains(&width) || width % self.groups != 0 {
-                let reason = format!("{width} is not a positive multiple of network.groups = {}", self.groups);
-                return refuse("network.widths", format!("{:?}", self.widths), reason);
-            }
-        }
-        if self.attention.len() != levels {
-            let reason = format!("needs one value for each of the {levels} widths");
-            return refuse("network.attention", format!("{:?}", self.attention), reason);
-        }
-        let attended = self.widths.iter().zip(&self.attention).filter(|(_, a)| **a).map(|(w, _)| *w);
-        if let Some(width) = attended.chain(self.widths.last().copied()).find(|w| w % self.heads != 0) {
-            let reason = format!("does not divide the width {width} of a level with attention");
-            return refuse("network.heads", self.heads.to_string(), reason);
-        }
-        let factor = self.patch << (levels - 1);
-        if self.size % factor != 0 {
-            let reason = format!("not divisible by patch × 2^(levels − 1) = {factor}");
-            return refuse("network.size", self.size.to_string(), reason);
-        }
-        if !(0.0..1.0).contains(&self.dropout) {
-            return refuse("network.dropout", self.dropout.to_string(), "must be in [0, 1)".into());
-        }
-        Ok(())
-    }
-}
+pub use config::{PRESETS, UNetConfig};
 
 /// A residual block, perhaps followed by attention.
 #[derive(Debug)]
@@ -141,6 +48,7 @@ pub struct UNet {
     config: UNetConfig,
     layout: Layout,
     embedding: LevelEmbedding,
+    classes: Option<ClassEmbedding>,
     stem: Conv,
     down: Vec<Level>,
     middle: (ResBlock, Attention, ResBlock),
@@ -164,6 +72,8 @@ impl UNet {
         let mut width = config.widths[0];
 
         let embedding = LevelEmbedding::new(l, "embedding", e)?;
+        let classes =
+            if config.classes > 0 { Some(ClassEmbedding::new(l, "classes", config.classes, e)?) } else { None };
         let stem = Conv::new(l, "stem", (folded, width), 3, Start::Default)?;
         let mut skips = vec![width];
         let mut down = Vec::new();
@@ -213,7 +123,7 @@ impl UNet {
         }
         let norm = GroupNorm::new(l, "out.norm", width, g)?;
         let out = Conv::new(l, "out.conv", (width, folded), 3, Start::Zero)?;
-        Ok(Self { config, layout, embedding, stem, down, middle, up, norm, out })
+        Ok(Self { config, layout, embedding, classes, stem, down, middle, up, norm, out })
     }
 
     fn attention(layout: &mut Layout, name: &str, config: &UNetConfig, level: usize) -> Result<Option<Attention>> {
@@ -236,17 +146,35 @@ impl UNet {
         &self.layout
     }
 
-    /// `x: [B, C, S, S]` (about unit variance), `c_noise: [B]` (ln of the noise level) to `[B, C, S, S]` in f32.
+    /// `x: [B, C, S, S]` (about unit variance), `c_noise: [B]` (ln of the noise level) to `[B, C, S, S]` in f32. `classes: [B]`, if
+    /// the network has any, are integers below [`UNetConfig::classes`], or equal to it for "any", which is what none stands for.
     ///
     /// # Errors
-    /// [`ModelError::Shape`] if `x` is not made of images of the configured size.
-    pub fn forward(&self, w: &Weights, x: &Tensor, c_noise: &Tensor, train: bool) -> Result<Tensor> {
+    /// [`ModelError::Shape`] if `x` is not made of images of the configured size; [`ModelError::Config`] if the network has no
+    /// classes and is asked for some.
+    pub fn forward(
+        &self,
+        w: &Weights,
+        x: &Tensor,
+        c_noise: &Tensor,
+        classes: Option<&Tensor>,
+        train: bool,
+    ) -> Result<Tensor> {
         let UNetConfig { channels, size, patch, .. } = self.config;
         if x.dim() != 4 || x.size()[1..] != [channels, size, size] {
             let expected = vec![-1, channels, size, size];
             return Err(ModelError::Shape { what: "input of the U-Net", expected, found: x.size() });
         }
         let embedding = self.embedding.forward(w, c_noise)?;
+        let embedding = match (&self.classes, classes) {
+            (Some(table), wanted) => embedding.f_add(&table.forward(w, wanted, x.size()[0])?)?,
+            (None, None) => embedding,
+            (None, Some(_)) => {
+                let reason = "this network was not trained with classes".to_owned();
+                return Err(ModelError::Config { key: "network.classes", value: "0".to_owned(), reason });
+            }
+        }
+        .f_silu()?;
         let folded = x.f_to_kind(w.kind())?.f_pixel_unshuffle(patch)?;
         let mut h = self.stem.forward(w, &folded)?;
         let mut skips = Vec::with_capacity(self.down.len());
@@ -295,39 +223,27 @@ mod tests {
         let flat = Flat::initialized(net.layout(), 0, Device::Cpu).unwrap();
         let weights = flat.weights(net.layout(), Kind::Float, Gradient::Unwanted).unwrap();
         let x = Tensor::ones([3, 1, 8, 8], (Kind::Float, Device::Cpu));
-        let out = net.forward(&weights, &x, &Tensor::zeros([3], (Kind::Float, Device::Cpu)), false).unwrap();
+        let out = net.forward(&weights, &x, &Tensor::zeros([3], (Kind::Float, Device::Cpu)), None, false).unwrap();
         assert_eq!(out.size(), [3, 1, 8, 8]);
         assert_eq!(out.abs().max().double_value(&[]), 0.0);
     }
 
     #[test]
-    fn impossible_settings_name_the_key() {
-        let cases = [
-            (UNetConfig { widths: vec![48, 90], ..UNetConfig::default() }, "network.widths"),
-            (UNetConfig { widths: vec![], attention: vec![], ..UNetConfig::default() }, "network.widths"),
-            (UNetConfig { attention: vec![true], ..UNetConfig::default() }, "network.attention"),
-            (UNetConfig { size: 27, ..UNetConfig::default() }, "network.size"),
-            (UNetConfig { heads: 5, ..UNetConfig::default() }, "network.heads"),
-            (UNetConfig { patch: 0, ..UNetConfig::default() }, "network.patch"),
-            (UNetConfig { dropout: 1.0, ..UNetConfig::default() }, "network.dropout"),
-            (UNetConfig { groups: 0, ..UNetConfig::default() }, "network.groups"),
-        ];
-        for (config, wanted) in cases {
-            match UNet::new(config) {
-                Err(ModelError::Config { key, .. }) => assert_eq!(key, wanted),
-                other => panic!("{wanted}: {other:?}"),
-            }
+    fn every_parameter_receives_a_gradient_once_training_has_begun() {
+        for classes in [0, 2] {
+            every_parameter(classes);
         }
     }
 
-    #[test]
-    fn every_parameter_receives_a_gradient_once_training_has_begun() {
-        let net = UNet::new(small()).unwrap();
+    fn every_parameter(classes: i64) {
+        let net = UNet::new(UNetConfig { classes, ..small() }).unwrap();
+        // One image with a class that is not the only one, one with none.
+        let classes = (classes > 0).then(|| Tensor::from_slice(&[0_i64, 2]));
         let mut flat = Flat::initialized(net.layout(), 0, Device::Cpu).unwrap();
         let _ = tch::no_grad(|| flat.tensor_mut().f_add_scalar_(0.01)).unwrap();
         let mut weights = flat.weights(net.layout(), Kind::Float, Gradient::Wanted).unwrap();
         let x = Tensor::arange(128, (Kind::Float, Device::Cpu)).sin().reshape([2, 1, 8, 8]);
-        let out = net.forward(&weights, &x, &Tensor::from_slice(&[-1.0_f32, 0.5]), true).unwrap();
+        let out = net.forward(&weights, &x, &Tensor::from_slice(&[-1.0_f32, 0.5]), classes.as_ref(), true).unwrap();
         let gradient = weights.gradient(&out.square().sum(Kind::Float)).unwrap();
         for entry in net.layout().entries() {
             let part = gradient.narrow(0, entry.offset, entry.len());
@@ -341,6 +257,25 @@ mod tests {
         let flat = Flat::initialized(net.layout(), 0, Device::Cpu).unwrap();
         let weights = flat.weights(net.layout(), Kind::Float, Gradient::Unwanted).unwrap();
         let x = Tensor::ones([3, 1, 9, 8], (Kind::Float, Device::Cpu));
-        assert!(matches!(net.forward(&weights, &x, &x, false), Err(ModelError::Shape { .. })));
+        assert!(matches!(net.forward(&weights, &x, &x, None, false), Err(ModelError::Shape { .. })));
+    }
+
+    #[test]
+    fn a_class_changes_the_output_and_none_stands_for_any() {
+        let net = UNet::new(UNetConfig { classes: 3, ..small() }).unwrap();
+        let mut flat = Flat::initialized(net.layout(), 0, Device::Cpu).unwrap();
+        let _ = tch::no_grad(|| flat.tensor_mut().f_add_scalar_(0.01)).unwrap();
+        let weights = flat.weights(net.layout(), Kind::Float, Gradient::Unwanted).unwrap();
+        let x = Tensor::ones([2, 1, 8, 8], (Kind::Float, Device::Cpu));
+        let level = Tensor::zeros([2], (Kind::Float, Device::Cpu));
+        let of = |classes: Option<[i64; 2]>| {
+            net.forward(&weights, &x, &level, classes.map(|c| Tensor::from_slice(&c)).as_ref(), false).unwrap()
+        };
+        let mixed = of(Some([1, 3]));
+        assert!(!mixed.get(0).allclose(&mixed.get(1), 1e-6, 1e-7, false));
+        assert!(mixed.get(1).allclose(&of(None).get(0), 1e-6, 1e-7, false));
+        let none = UNet::new(small()).unwrap();
+        let classes = Tensor::from_slice(&[0_i64, 1]);
+        assert!(matches!(none.forward(&weights, &x, &level, Some(&classes), false), Err(ModelError::Config { .. })));
     }
 }

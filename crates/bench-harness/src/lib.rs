@@ -27,6 +27,7 @@
 //! | [`theory`] | the identities behind it all, each computed twice |
 //! | [`orders`] | the order of every sampler, measured |
 //! | [`export`] | what ships of a finished run |
+//! | [`tensorboard`] | event files for TensorBoard |
 //! | [`features`] | training the classifier behind `cnn-fid` |
 //! | [`chart`] | charts that a script describes |
 //! | [`bench_step`] | the time of a training step |
@@ -63,5 +64,6 @@ pub mod report;
 pub mod reproduce;
 pub mod run;
 pub mod session;
+pub mod tensorboard;
 pub mod theory;
 pub mod train;

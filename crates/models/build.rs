@@ -17,7 +17,7 @@ fn main() {
     let mut build = cc::Build::new();
     build.cpp(true).std("c++17").opt_level(3).include(include.join("torch/csrc/api/include")).include(&include);
     // Loops over numbers become vector code; nothing here looks at errno or at floating point traps.
-    for flag in ["-w", "-fno-math-errno", "-fno-trapping-math"] {
+    for flag in ["-w", "-Wno-psabi", "-fno-math-errno", "-fno-trapping-math"] {
         build.flag_if_supported(flag);
     }
     build.files(FILES).compile("dale_shim");

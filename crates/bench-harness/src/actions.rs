@@ -7,7 +7,6 @@ use anyhow::{Context, Result, bail};
 use gbm_sde::Schedule;
 
 use crate::arrays::write_npz;
-use crate::checkpoints::Checkpoints;
 use crate::compare;
 use crate::config::{self, Experiment, SamplingConfig};
 use crate::dales_law;
@@ -21,7 +20,8 @@ use crate::orders;
 use crate::run::{Run, nearest_difference, stored_experiment};
 use crate::session::Session;
 use crate::theory;
-use crate::train::{self, Start};
+use crate::training::checkpoints::Checkpoints;
+use crate::training::{self, Start};
 
 /// What to sample.
 #[derive(Clone, Debug)]
@@ -32,12 +32,14 @@ pub struct SampleRequest {
     pub seed: Option<u64>,
     /// Assignments to `sampling.…`.
     pub set: Vec<String>,
+    /// Other weights than the run's.
+    pub weights: Option<PathBuf>,
 }
 
 /// `dale train`: prints the path of the weights. `resume` holds the folder to go on in, if one was named.
 ///
 /// # Errors
-/// As [`train::train`]; a configuration that differs from the run's, by key.
+/// As [`training::train`]; a configuration that differs from the run's, by key.
 pub fn train(preset: &str, experiment: Experiment, resume: Option<Option<PathBuf>>, session: &Session) -> Result<()> {
     let data = loading::load_for(&experiment, session)?;
     let run = match &resume {
@@ -52,7 +54,7 @@ pub fn train(preset: &str, experiment: Experiment, resume: Option<Option<PathBuf
     let _lock = run.open()?;
     session.log.attach(&run.folder);
     let how = if resume.is_some() { Start::Resume } else { Start::Fresh };
-    let weights = train::train(&run, &data, session, how)?;
+    let weights = training::train(&run, &data, session, how)?;
     println!("{}", weights.display());
     Ok(())
 }
@@ -91,7 +93,10 @@ pub fn sample(run: &Path, out: &Path, request: &SampleRequest, session: &Session
     if request.set.iter().any(|s| s.trim_start().starts_with("sampling.n=")) {
         bail!("--set sampling.n: use --n");
     }
-    let (experiment, trained) = open(run, Arithmetic::AsTrained, session)?;
+    let (experiment, trained) = match &request.weights {
+        Some(path) => (stored_experiment(run)?, Trained::load(path, session.device)?),
+        None => open(run, Arithmetic::AsTrained, session)?,
+    };
     let experiment = config::adjust(&run.join("config.toml"), &experiment, &request.set)?;
     let sampling = SamplingConfig { n: request.n, ..experiment.sampling.clone() };
     let statistics = if sampling.prior.needs_data() {

@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use anyhow::Result;
 use models::denoise::Model;
-use models::optim::{Adam, Ema};
 use models::params::Flat;
 use models::precision::{Choice, Precision};
 use models::unet::UNet;
@@ -13,8 +12,9 @@ use serde_json::{Value, json};
 use tch::{Kind, Tensor};
 
 use crate::config::Experiment;
-use crate::optimize::{Batch, Optimizer};
 use crate::session::Session;
+use crate::training::batches::Batch;
+use crate::training::optimize::Optimizer;
 
 /// Steps before the clock counts.
 const WARM_UP: usize = 3;
@@ -30,8 +30,7 @@ pub fn time(experiment: &Experiment, steps: usize, session: &Session) -> Result<
     let flat = Flat::initialized(model.net.layout(), experiment.seed, session.device)?;
     let precision = if t.precision == Precision::Bf16 { Precision::Bf16 } else { Precision::F32 };
     let kind = Choice { precision, seconds: None }.kind();
-    let (adam, ema) = (Adam::new(t.adam, &flat)?, Ema::new(t.ema, &flat)?);
-    let mut optimizer = Optimizer::new(flat, adam, ema, f64::INFINITY, &model, kind)?;
+    let mut optimizer = Optimizer::begin(flat, &model, t, kind)?;
     let network = &experiment.network;
     let shape = [t.batch as i64, network.channels, network.size, network.size];
     let y0 = Tensor::zeros(shape, (Kind::Float, session.device));
@@ -40,7 +39,9 @@ pub fn time(experiment: &Experiment, steps: usize, session: &Session) -> Result<
     for step in 0..steps.saturating_add(WARM_UP) {
         let y_bar = Tensor::randn(shape, (Kind::Float, session.device)) * 0.5;
         let start = Instant::now();
-        let _ = optimizer.step(&model, &Batch { y_bar: &y_bar, y0: &y0, levels: &levels }, t, t.rate)?;
+        let (y0, levels) = (y0.shallow_clone(), levels.clone());
+        let batch = Batch { y_bar, y0, told: levels.clone(), levels, classes: None, indices: Vec::new() };
+        let _ = optimizer.step(&model, &batch, t, t.rate)?;
         if let tch::Device::Cuda(index) = session.device {
             tch::Cuda::synchronize(index as i64);
         }

@@ -13,7 +13,7 @@ use crate::config::{self, Experiment};
 use crate::data::{DataConfig, Depth, FetchPolicy, Search};
 use crate::log::RunLog;
 use crate::session::{Interrupted, Session};
-use crate::{actions, dales_law, features, likelihood, loading, orders, reproduce};
+use crate::{actions, dales_law, features, likelihood, loading, model_show, orders, reproduce, training};
 
 /// The experiment that works from any folder.
 const MNIST: &str = include_str!("../../../experiments/mnist.toml");
@@ -71,6 +71,27 @@ enum Command {
     },
     /// Draw images from a run, or from a folder under results/
     Sample(SampleArgs),
+    /// Weights of a run, averaged over another part of the training than the run did
+    Average {
+        /// The run's folder, trained with training.averages
+        run: PathBuf,
+        /// Standard deviation of the average, in parts of the training time
+        #[arg(long)]
+        width: f64,
+        /// As if training had ended at this step; at the last one by default
+        #[arg(long)]
+        step: Option<u64>,
+    },
+    /// Repeat the step that a black box holds, and say where its numbers went wrong
+    Replay {
+        /// The file that training wrote when it stopped
+        file: PathBuf,
+    },
+    /// The network
+    Model {
+        #[command(subcommand)]
+        action: ModelAction,
+    },
     /// Every sampler at several numbers of network calls, on the same weights; goes on where it was
     CompareSamplers {
         /// A run's folder, or one under results/
@@ -205,6 +226,9 @@ struct SampleArgs {
     /// Another seed than the run's
     #[arg(long)]
     seed: Option<u64>,
+    /// Other weights than the run's, such as `dale average` makes
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
     /// Change a setting of sampling, e.g. --set sampling.sampler.kind=dale-langevin
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -285,6 +309,24 @@ enum DataAction {
 }
 
 #[derive(Debug, Subcommand)]
+enum ModelAction {
+    /// Its layers with shapes, parameters and operations
+    Show {
+        /// A size such as unet-9m, a weights file, a run's folder, or an experiment's name
+        of: String,
+        /// A preset of that experiment
+        #[arg(long, default_value = "auto")]
+        preset: String,
+        /// Change a setting, e.g. --set network.classes=10
+        #[arg(long = "set", value_name = "KEY=VALUE")]
+        set: Vec<String>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 enum ConfigAction {
     /// Print an experiment, resolved
     Show(ExperimentArgs),
@@ -331,9 +373,17 @@ impl Cli {
                 let (preset, experiment) = experiment.resolve(session.device)?;
                 actions::train(&preset, experiment, resume, &session)?;
             }
+            Command::Average { run, width, step } => {
+                println!("{}", training::averages::reconstruct(&run, width, step)?.display());
+            }
+            Command::Replay { file } => training::blackbox::replay(&file, start(search)?.device)?,
+            Command::Model { action: ModelAction::Show { of, preset, set, json } } => {
+                let resolve = || ExperimentArgs { experiment: of.clone(), preset, set }.resolve(Device::Cpu);
+                model_show::show(&of, || Ok(resolve()?.1.network), json)?;
+            }
             Command::Sample(args) => {
-                let SampleArgs { run, n, out, seed, set } = args;
-                let request = actions::SampleRequest { n: n as usize, seed, set };
+                let SampleArgs { run, n, out, seed, set, weights } = args;
+                let request = actions::SampleRequest { n: n as usize, seed, set, weights };
                 actions::sample(&run, &out, &request, &start(search)?)?;
             }
             Command::CompareSamplers { run, n, calls, paper_calls, only, out, check } => {

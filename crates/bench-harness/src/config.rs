@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use gbm_sde::{Schedule, schedule::ScheduleConfig};
+use models::average::AverageKind;
 use models::denoise::Head;
 use models::optim::AdamConfig;
 use models::precision::Precision;
@@ -157,10 +158,37 @@ pub struct TrainingConfig {
     /// Element type of the network's arithmetic.
     #[serde(default)]
     pub precision: Precision,
+    /// Whether f32 on a GPU may be rounded to TF32 in matrix products and convolutions.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tf32: bool,
+    /// Further averages of the weights; power functions are kept from every checkpoint, for `dale average`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub averages: Vec<AverageKind>,
+    /// Part of the images whose class is hidden from a network with classes, so that it learns "any".
+    #[serde(default = "tenth", skip_serializing_if = "is_tenth")]
+    pub class_dropout: f64,
     /// Steps between checkpoints.
     pub checkpoint_every: u64,
+    /// Checkpoints that are kept besides the best.
+    #[serde(default = "two")]
+    pub keep_checkpoints: usize,
+    /// Images in the grid of samples that is drawn at every checkpoint; 0 for none.
+    #[serde(default)]
+    pub grid: usize,
     /// Steps between lines of `metrics.jsonl`.
     pub log_every: u64,
+}
+
+fn tenth() -> f64 {
+    0.1
+}
+
+fn is_tenth(part: &f64) -> bool {
+    *part == tenth()
+}
+
+fn two() -> usize {
+    2
 }
 
 /// The `[sampling]` table.
@@ -181,6 +209,20 @@ pub struct SamplingConfig {
     /// Where its noise comes from.
     #[serde(default, skip_serializing_if = "NoiseKind::is_addressed")]
     pub noise: NoiseKind,
+    /// Class of all images, for a network with classes; absent, image `i` is of class `i` modulo their number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<i64>,
+    /// Strength of the class: 0 for any class, 1 for it as it was learned, more to exaggerate it (two passes of the network each).
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub guidance: f64,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+fn is_one(strength: &f64) -> bool {
+    *strength == one()
 }
 
 /// Where a sampler's noise comes from.
@@ -266,9 +308,15 @@ pub fn resolve_text(path: &Path, text: &str, preset: &str, assignments: &[String
         known: presets.keys().map(String::as_str).collect::<Vec<_>>().join(", "),
         hint: suggestion(preset, presets.keys().map(String::as_str)),
     })?;
-    merge(&mut table, overlay);
+    // A size by name replaces what stood before it, and yields to what comes after.
+    size_by_name(path, &mut table)?;
+    let mut overlay = overlay.clone();
+    size_by_name(path, &mut overlay)?;
+    merge(&mut table, &overlay);
     for assignment in assignments {
-        assign(&mut table, assignment)?;
+        let mut overlay = assigned(assignment)?;
+        size_by_name(path, &mut overlay)?;
+        merge(&mut table, &overlay);
     }
     let experiment = Value::Table(table)
         .try_into()
@@ -290,6 +338,21 @@ pub fn adjust(path: &Path, experiment: &Experiment, assignments: &[String]) -> R
     resolve_text(path, &text, "none", assignments)
 }
 
+/// Replaces the key `preset` of `[network]`, if it is there, by the size of that name; other keys beside it are laid over it.
+fn size_by_name(path: &Path, table: &mut Table) -> Result<(), ConfigError> {
+    let Some(Value::Table(network)) = table.get_mut("network") else { return Ok(()) };
+    let Some(name) = network.remove("preset") else { return Ok(()) };
+    let refuse = |message: String| ConfigError::Key { path: path.to_owned(), message };
+    let name = name.as_str().ok_or_else(|| refuse(format!("network.preset: {name} is not a name")))?;
+    let size = UNetConfig::preset(name).map_err(|e| refuse(e.to_string()))?;
+    let mut size = Table::try_from(size).map_err(|e| refuse(e.to_string()))?;
+    // What the images are is not the size of the network.
+    size.retain(|key, _| !["channels", "size", "patch", "classes"].contains(&key));
+    merge(&mut size, network);
+    *network = size;
+    Ok(())
+}
+
 /// Lays `overlay` over `base`, key by key. A table that names another `kind` replaces the whole table.
 fn merge(base: &mut Table, overlay: &Table) {
     for (key, value) in overlay {
@@ -306,7 +369,8 @@ fn same_kind(old: &Table, new: &Table) -> bool {
     new.get("kind").is_none_or(|kind| old.get("kind") == Some(kind))
 }
 
-fn assign(table: &mut Table, assignment: &str) -> Result<(), ConfigError> {
+/// The table that `key=value` stands for.
+fn assigned(assignment: &str) -> Result<Table, ConfigError> {
     let refuse = || ConfigError::Assignment(assignment.to_owned());
     let (key, value) = assignment.split_once('=').ok_or_else(refuse)?;
     let value = value.trim();
@@ -322,8 +386,7 @@ fn assign(table: &mut Table, assignment: &str) -> Result<(), ConfigError> {
         outer.insert(part.to_owned(), Value::Table(overlay));
         overlay = outer;
     }
-    merge(table, &overlay);
-    Ok(())
+    Ok(overlay)
 }
 
 /// serde's message on one line, with the nearest valid name where it lists them.
@@ -377,6 +440,8 @@ fn check(path: &Path, e: &Experiment) -> Result<(), ConfigError> {
         ("training.steps", t.steps, 1, 1 << 40),
         ("training.checkpoint_every", t.checkpoint_every, 1, u64::MAX),
         ("training.log_every", t.log_every, 1, 10_000),
+        ("training.keep_checkpoints", t.keep_checkpoints as u64, 1, 1 << 20),
+        ("training.grid", t.grid as u64, 0, 1 << 12),
         ("sampling.n", e.sampling.n as u64, 2, 10_000_000),
         ("sampling.batch", e.sampling.batch as u64, 1, 1 << 16),
         ("evaluation.level_images", e.evaluation.level_images as u64, 1, 1 << 20),
@@ -399,6 +464,27 @@ fn check(path: &Path, e: &Experiment) -> Result<(), ConfigError> {
         if !(0.0..1.0).contains(&value) {
             return refuse(key, format!("{value} is not in [0, 1)"));
         }
+    }
+    if !(0.0..=1.0).contains(&t.class_dropout) {
+        return refuse("training.class_dropout", format!("{} is not in [0, 1]", t.class_dropout));
+    }
+    for kind in &t.averages {
+        if let Err(error) = kind.check() {
+            return refuse("training.averages", error.to_string());
+        }
+    }
+    if !e.sampling.guidance.is_finite() {
+        return refuse("sampling.guidance", format!("{} is not a finite number", e.sampling.guidance));
+    }
+    let classes = e.network.classes;
+    if let Some(class) = e.sampling.class.filter(|class| !(0..classes).contains(class)) {
+        return refuse(
+            "sampling.class",
+            format!("{class} is not a class of a network with network.classes = {classes}"),
+        );
+    }
+    if e.sampling.guidance != 1.0 && classes == 0 {
+        return refuse("sampling.guidance", "needs a network with classes (network.classes)".to_owned());
     }
     if let Err(error) = t.weight.check() {
         return refuse("training.weight", error.to_string());
@@ -494,6 +580,22 @@ mod tests {
         let text = resolve_text(Path::new("x.toml"), "a = [", "cpu", &[]).unwrap_err().to_string();
         assert!(text.contains("x.toml") && text.contains("line 1"), "{text}");
         assert!(matches!(resolve_with("cpu", &["steps"]), Err(ConfigError::Assignment(_))));
+    }
+
+    #[test]
+    fn a_size_by_name_replaces_what_stood_before_and_yields_to_what_comes_after() {
+        let text = include_str!("../../../experiments/mnist.toml");
+        let resolve = |sets: &[&str]| {
+            let sets: Vec<String> = sets.iter().map(|s| (*s).to_owned()).collect();
+            resolve_text(Path::new("mnist.toml"), text, "cpu", &sets)
+        };
+        let network = |sets: &[&str]| resolve(sets).unwrap().network;
+        let found = network(&["network.classes=10", "network.preset=unet-9m", "network.dropout=0.0"]);
+        let wanted = UNetConfig { classes: 10, dropout: 0.0, ..UNetConfig::preset("unet-9m").unwrap() };
+        assert_eq!(found, wanted);
+        assert_eq!(network(&["network.preset=unet-2m"]), network(&[]));
+        let error = resolve(&["network.preset=unet-3m"]).unwrap_err().to_string();
+        assert!(error.contains("mnist.toml") && error.contains("network.preset") && error.contains("unet-2m"), "{error}");
     }
 
     #[test]

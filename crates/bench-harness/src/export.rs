@@ -8,9 +8,9 @@ use models::checkpoint::{self, Encoding, Parts};
 use models::classifier::MNIST_SHA256;
 use tch::Device;
 
-use crate::checkpoints::{Checkpoints, layout_of};
 use crate::evaluate::Evaluation;
 use crate::run::Run;
+use crate::training::checkpoints::{Checkpoints, layout_of};
 
 /// Files that are copied as they are.
 const COPIED: [&str; 5] = ["config.toml", "manifest.json", "metrics.json", "metrics.jsonl", "report.html"];

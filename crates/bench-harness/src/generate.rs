@@ -10,7 +10,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use gbm_sde::{Noise, Schedule, Stream};
 use models::checkpoint::{self, Header};
-use models::denoise::{Model, NetDenoiser};
+use models::denoise::{Guidance, Model, NetDenoiser};
 use models::params::{Gradient, Weights};
 use models::precision::{Precision, native_bf16};
 use models::unet::UNet;
@@ -20,12 +20,12 @@ use score_match::Denoiser;
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
-use crate::checkpoints::layout_of;
 use crate::config::{NoiseKind, PixelMap, SamplingConfig};
 use crate::data::Dataset;
 use crate::pixels;
 use crate::progress::Progress;
 use crate::session::{Interrupted, Session};
+use crate::training::checkpoints::layout_of;
 
 /// What a trained network computes with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,7 +134,7 @@ pub fn generate(
     let grid = config.grid.build(Some(schedule))?;
     let prior = config.prior.build(&trained.header.moments, statistics, grid.start())?;
     let sampler: Box<dyn Sampler<Tensor>> = config.sampler.build()?;
-    let denoiser = trained.denoiser(config.batch);
+    let classes = trained.header.network.classes;
     let started = Instant::now();
     let (mut parts, mut first, mut calls, mut stopped) = (Vec::new(), 0, 0, false);
     let mut progress =
@@ -155,6 +155,12 @@ pub fn generate(
             stopped = session.interrupted();
             if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
+        let mut denoiser = trained.denoiser(config.batch);
+        if classes > 0 {
+            let class = |i: usize| config.class.unwrap_or(i as i64 % classes);
+            let classes = (first..first + count).map(class).collect();
+            denoiser = denoiser.guided(Guidance { classes, strength: config.guidance })?;
+        }
         let denoiser: &dyn Denoiser<Tensor> = &denoiser;
         let end = sampler.sample(start, denoiser, &mut *source, &grid, &mut on_step)?;
         parts.push(pixels::to_array(&pixel_map.bytes(&end.state, end.signs.as_ref())?)?);

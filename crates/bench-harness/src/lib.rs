@@ -9,9 +9,8 @@
 //! | [`loading`] | from the settings to a data set in memory, or to the stand-in |
 //! | [`pixels`] | bytes, positive pixels and log pixels |
 //! | [`run`] | a run's folder, its stages and their keys |
-//! | [`checkpoints`] | a run's checkpoints, newest first |
-//! | [`train`] | the training loop |
-//! | [`optimize`] | one optimizer step |
+//! | [`training`] | the training loop and what belongs to it |
+//! | [`model_show`] | a network, layer by layer |
 //! | [`generate`] | sampling |
 //! | [`evaluate`] | `cnn-fid` and KID beside three reference figures |
 //! | [`likelihood`] | bits per dimension, beside laws in closed form |
@@ -39,7 +38,6 @@ pub mod actions;
 pub mod arrays;
 pub mod bench_step;
 pub mod chart;
-pub mod checkpoints;
 pub mod cli;
 pub mod compare;
 pub mod config;
@@ -56,7 +54,7 @@ pub mod likelihood;
 pub mod loading;
 pub mod log;
 pub mod manifest;
-pub mod optimize;
+pub mod model_show;
 pub mod orders;
 pub mod pixels;
 pub mod progress;
@@ -66,4 +64,4 @@ pub mod run;
 pub mod session;
 pub mod tensorboard;
 pub mod theory;
-pub mod train;
+pub mod training;

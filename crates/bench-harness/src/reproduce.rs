@@ -21,7 +21,7 @@ use crate::manifest;
 use crate::progress::human_seconds;
 use crate::run::Run;
 use crate::session::Session;
-use crate::train::{Start, train};
+use crate::training::{Start, train};
 
 /// Images in the grid that is shown.
 pub const SHOWN: usize = 100;

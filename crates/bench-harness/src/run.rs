@@ -18,7 +18,7 @@ use crate::config::Experiment;
 use crate::data::Dataset;
 
 /// Version of everything that keys cover; raised when a change of the program changes results.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// A run's folder with its resolved experiment.
 #[derive(Debug)]
@@ -163,7 +163,7 @@ fn training_key(experiment: &Experiment, data: &Dataset) -> Result<String> {
     let mut value = serde_json::to_value(experiment)?;
     remove(&mut value, &["name", "sampling", "evaluation", "data"]);
     if let Some(training) = value.get_mut("training") {
-        remove(training, &["checkpoint_every", "log_every"]);
+        remove(training, &["checkpoint_every", "log_every", "keep_checkpoints", "grid"]);
     }
     hash(&json!({ "format": FORMAT, "data": data.title(), "checksums": data.checksums, "experiment": value }))
 }

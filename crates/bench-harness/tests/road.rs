@@ -4,79 +4,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
 use tempfile::TempDir;
 
-/// A network and a data set small enough for a test.
-const TINY: [&str; 15] = [
-    "data={name=\"glyphs\",glyphs={train=300,test=100}}",
-    "name=tiny",
-    "network={widths=[8,16],blocks=1,decoder_blocks=1,groups=4,embedding=16}",
-    "training.steps=12",
-    "training.batch=8",
-    "training.warmup=2",
-    "training.checkpoint_every=4",
-    "training.log_every=2",
-    "training.precision=f32",
-    "sampling.n=12",
-    "sampling.batch=8",
-    "sampling.grid.steps=4",
-    "evaluation.resamples=3",
-    "evaluation.kid_subsets=3",
-    "evaluation.level_images=10",
-];
+mod support;
 
-fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-/// `dale` in the workspace's folder, writing runs into `folder`, without network.
-fn dale(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_dale"));
-    command.current_dir(workspace()).env("DALE_OFFLINE", "1").env_remove("DALE_DATA_DIR");
-    command.env("XDG_CACHE_HOME", folder.join("cache")).arg("--out-root").arg(folder.join("runs"));
-    command.args(arguments).stdin(Stdio::null());
-    command
-}
-
-/// The arguments of a tiny experiment.
-fn tiny<'a>(verb: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    let mut arguments = vec![verb, "mnist", "--preset", "cpu", "--threads", "1"];
-    TINY.iter().for_each(|set| arguments.extend(["--set", *set]));
-    arguments.extend(more);
-    arguments
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-fn succeeds(mut command: Command) -> Output {
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", stderr(&output));
-    output
-}
-
-/// Runs a command that must fail with exit code 1 and one message holding all of `parts`, no backtrace.
-fn fails(mut command: Command, parts: &[&str]) -> String {
-    let output = command.output().unwrap();
-    let text = stderr(&output);
-    assert_eq!(output.status.code(), Some(1), "{text}");
-    assert_eq!(text.matches("error: ").count(), 1, "{text}");
-    assert!(!text.contains("panicked") && !text.contains("stack backtrace"), "{text}");
-    for part in parts {
-        assert!(text.contains(part), "{part:?} is not in: {text}");
-    }
-    text
-}
-
-fn run_folder(folder: &Path) -> PathBuf {
-    let mut all: Vec<PathBuf> = fs::read_dir(folder.join("runs/tiny")).unwrap().map(|e| e.unwrap().path()).collect();
-    assert_eq!(all.len(), 1, "{all:?}");
-    all.remove(0)
-}
+use support::{TINY, dale, fails, interrupt, run_folder, stderr, succeeds, tiny, workspace};
 
 #[test]
 fn the_whole_road_leaves_a_complete_run_and_skips_it_the_second_time() {
@@ -156,25 +90,6 @@ fn the_published_recipe_walks_the_road_too() {
     let manifest = fs::read_to_string(run_folder(folder.path()).join("metrics.json")).unwrap();
     let metrics: serde_json::Value = serde_json::from_str(&manifest).unwrap();
     assert_eq!(metrics["scores"][0]["calls"], 20, "{}", stderr(&output));
-}
-
-/// The newest checkpoint of the only run in a folder.
-fn newest_checkpoint(folder: &Path) -> Option<PathBuf> {
-    let run = fs::read_dir(folder.join("runs/tiny")).ok()?.next()?.ok()?.path();
-    let all = fs::read_dir(run.join("checkpoints")).ok()?.flatten().map(|e| e.path());
-    all.filter(|p| p.file_name().unwrap().to_string_lossy().starts_with("step-")).max()
-}
-
-/// Starts a training, waits for its first checkpoint, presses Ctrl-C, and returns what it said.
-fn interrupt(mut command: Command, folder: &Path) -> String {
-    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-    while newest_checkpoint(folder).is_none() && child.try_wait().unwrap().is_none() {
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
-    stderr(&output)
 }
 
 #[test]
@@ -305,6 +220,7 @@ fn a_disk_that_is_full_loses_nothing() {
     let before: Vec<(PathBuf, Vec<u8>)> = fs::read_dir(run_folder(folder.path()).join("checkpoints"))
         .unwrap()
         .map(|e| e.unwrap().path())
+        .filter(|path| path.is_file())
         .map(|path| (path.clone(), fs::read(path).unwrap()))
         .collect();
     // A limit on the size of files makes every larger write fail halfway, as a full disk does.

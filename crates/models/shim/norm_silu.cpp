@@ -35,111 +35,148 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
+// Sixteen numbers at once: a register, or several, of whatever the processor has.
+constexpr std::int64_t LANES = 16;
+using F = float __attribute__((vector_size(4 * LANES)));
+using I = std::int32_t __attribute__((vector_size(4 * LANES)));
+using U = std::uint32_t __attribute__((vector_size(4 * LANES)));
+using H = std::uint16_t __attribute__((vector_size(2 * LANES)));
+
+#define DALE_INLINE inline __attribute__((always_inline))
+
+template <typename To, typename From>
+DALE_INLINE To bits(const From& from) {
+    static_assert(sizeof(To) == sizeof(From));
+    To to;
+    std::memcpy(&to, &from, sizeof(To));
+    return to;
+}
+
+DALE_INLINE F choose(I where, F yes, F no) { return bits<F>((bits<I>(yes) & where) | (bits<I>(no) & ~where)); }
+
+DALE_INLINE F load(const float* from) {
+    F v;
+    std::memcpy(&v, from, sizeof(v));
+    return v;
+}
+DALE_INLINE F load(const std::uint16_t* from) {
+    H v;
+    std::memcpy(&v, from, sizeof(v));
+    return bits<F>(__builtin_convertvector(v, U) << 16);
+}
+DALE_INLINE void store(float* to, F v) { std::memcpy(to, &v, sizeof(v)); }
+DALE_INLINE void store(std::uint16_t* to, F v) {
+    U b = bits<U>(v);
+    U rounded = (b + 0x7fff + ((b >> 16) & 1)) >> 16;
+    I number = v == v;
+    U kept = (rounded & bits<U>(number)) | (0x7fc0u & ~bits<U>(number));
+    H narrow = __builtin_convertvector(kept, H);
+    std::memcpy(to, &narrow, sizeof(narrow));
+}
+
+// The last numbers of a row, fewer than LANES of them; the rest of the lanes is zero.
+template <typename T>
+DALE_INLINE F load_some(const T* from, std::int64_t n) {
+    T padded[LANES] = {};
+    for (std::int64_t i = 0; i < n; i++) padded[i] = from[i];
+    return load(padded);
+}
+template <typename T>
+DALE_INLINE void store_some(T* to, F v, std::int64_t n) {
+    T padded[LANES];
+    store(padded, v);
+    for (std::int64_t i = 0; i < n; i++) to[i] = padded[i];
+}
+
+DALE_INLINE double total(F v) {
+    double sum = 0;
+    for (int i = 0; i < LANES; i++) sum += v[i];
+    return sum;
+}
+
 // e^x for |x| ≤ 87, relative error below 3e-7: Cody and Waite's reduction, then Taylor's polynomial on ±ln 2 / 2.
-inline float exp_bounded(float x) {
-    float n = std::nearbyint(x * 1.44269504f);
-    float r = x - n * 0.693359375f + n * 2.12194440e-4f;
-    float p = 1.0f / 5040;
-    p = p * r + 1.0f / 720;
+DALE_INLINE F exp_bounded(F x) {
+    F n = (x * 1.44269504f + 12582912.0f) - 12582912.0f;  // rounded to a whole number
+    F r = x - n * 0.693359375f + n * 2.12194440e-4f;
+    F p = r * (1.0f / 5040) + 1.0f / 720;
     p = p * r + 1.0f / 120;
     p = p * r + 1.0f / 24;
     p = p * r + 1.0f / 6;
     p = p * r + 0.5f;
     p = p * r + 1.0f;
     p = p * r + 1.0f;
-    std::int32_t bits = (static_cast<std::int32_t>(n) + 127) << 23;
-    float power;
-    std::memcpy(&power, &bits, 4);
-    return p * power;
+    return p * bits<F>((__builtin_convertvector(n, I) + 127) << 23);
 }
 
 // Written so that a z that is not a number stays one.
-inline float sigmoid(float z) {
-    float bounded = z < -87.0f ? -87.0f : (z > 87.0f ? 87.0f : z);
+DALE_INLINE F sigmoid(F z) {
+    F low = F{} - 87.0f, high = F{} + 87.0f;
+    F bounded = choose(z < low, low, choose(z > high, high, z));
     return 1.0f / (1.0f + exp_bounded(-bounded));
 }
 
-inline float to_float(float x) { return x; }
-inline float to_float(std::uint16_t x) {
-    std::uint32_t bits = static_cast<std::uint32_t>(x) << 16;
-    float value;
-    std::memcpy(&value, &bits, 4);
-    return value;
-}
-inline void store(float& to, float x) { to = x; }
-inline void store(std::uint16_t& to, float x) {
-    std::uint32_t bits;
-    std::memcpy(&bits, &x, 4);
-    std::uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-    to = static_cast<std::uint16_t>(x == x ? rounded : 0x7fc0);
-}
-
-// The kernels below are compiled for three levels of x86-64 and chosen at run time. Sums run over 16 lanes in a fixed order.
+// The kernels below are compiled for three levels of x86-64 and chosen at run time.
 
 template <typename T>
-inline __attribute__((always_inline)) void sums_body(const T* x, std::int64_t n, float centre, double& first, double& second) {
-    float a[16] = {}, b[16] = {};
+DALE_INLINE void sums_body(const T* x, std::int64_t n, float centre, double& first, double& second) {
+    F a = {}, b = {};
     std::int64_t i = 0;
-    for (; i + 16 <= n; i += 16) {
-        for (int j = 0; j < 16; j++) {
-            float v = to_float(x[i + j]) - centre;
-            a[j] += v;
-            b[j] += v * v;
+    for (; i + LANES <= n; i += LANES) {
+        F v = load(x + i) - centre;
+        a += v;
+        b += v * v;
+    }
+    first = total(a);
+    second = total(b);
+    if (i < n) {
+        F v = load_some(x + i, n - i) - centre;
+        for (std::int64_t j = 0; j < n - i; j++) {
+            first += v[j];
+            second += static_cast<double>(v[j]) * v[j];
         }
     }
-    first = second = 0;
-    for (; i < n; i++) {
-        float v = to_float(x[i]) - centre;
-        first += v;
-        second += static_cast<double>(v) * v;
-    }
-    for (int j = 0; j < 16; j++) {
-        first += a[j];
-        second += b[j];
-    }
 }
 
 template <typename T>
-inline __attribute__((always_inline)) void apply_body(const T* x, T* y, std::int64_t n, float slope, float offset) {
-    for (std::int64_t i = 0; i < n; i++) {
-        float z = slope * to_float(x[i]) + offset;
-        store(y[i], z * sigmoid(z));
-    }
-}
-
-// dz = dy ∂y/∂z into `dz`, with Σ dz and Σ dz x.
-template <typename T>
-inline __attribute__((always_inline)) void gate_body(const T* x, const T* dy, float* dz, std::int64_t n, float slope,
-                                                     float offset, float centre, double& plain, double& moment) {
-    for (std::int64_t i = 0; i < n; i++) {
-        float z = slope * to_float(x[i]) + offset;
-        float s = sigmoid(z);
-        dz[i] = to_float(dy[i]) * s * (1.0f + z * (1.0f - s));
-    }
-    float a[16] = {}, b[16] = {};
+DALE_INLINE void apply_body(const T* x, T* y, std::int64_t n, float slope, float offset) {
     std::int64_t i = 0;
-    for (; i + 16 <= n; i += 16) {
-        for (int j = 0; j < 16; j++) {
-            a[j] += dz[i + j];
-            b[j] += dz[i + j] * (to_float(x[i + j]) - centre);
-        }
+    for (; i + LANES <= n; i += LANES) {
+        F z = slope * load(x + i) + offset;
+        store(y + i, z * sigmoid(z));
     }
-    plain = moment = 0;
-    for (; i < n; i++) {
-        plain += dz[i];
-        moment += static_cast<double>(dz[i]) * (to_float(x[i]) - centre);
-    }
-    for (int j = 0; j < 16; j++) {
-        plain += a[j];
-        moment += b[j];
+    if (i < n) {
+        F z = slope * load_some(x + i, n - i) + offset;
+        store_some(y + i, z * sigmoid(z), n - i);
     }
 }
 
+// dz = dy ∂y/∂z into `dz`, with Σ dz and Σ dz (x − centre).
 template <typename T>
-inline __attribute__((always_inline)) void finish_body(const T* x, const float* dz, T* dx, std::int64_t n, float from_dz,
-                                                       float from_x, float constant) {
-    for (std::int64_t i = 0; i < n; i++) {
-        store(dx[i], from_dz * dz[i] + from_x * to_float(x[i]) + constant);
+DALE_INLINE void gate_body(const T* x, const T* dy, float* dz, std::int64_t n, float slope, float offset, float centre,
+                           double& plain, double& moment) {
+    F a = {}, b = {};
+    auto gated = [&](F value, F pull) __attribute__((always_inline)) {
+        F z = slope * value + offset, s = sigmoid(z);
+        F d = pull * s * (1.0f + z * (1.0f - s));
+        a += d;
+        b += d * (value - centre);
+        return d;
+    };
+    std::int64_t i = 0;
+    for (; i + LANES <= n; i += LANES) store(dz + i, gated(load(x + i), load(dy + i)));
+    // Lanes beyond the end have no pull, so they add nothing.
+    if (i < n) store_some(dz + i, gated(load_some(x + i, n - i), load_some(dy + i, n - i)), n - i);
+    plain = total(a);
+    moment = total(b);
+}
+
+template <typename T>
+DALE_INLINE void finish_body(const T* x, const float* dz, T* dx, std::int64_t n, float from_dz, float from_x,
+                             float constant) {
+    std::int64_t i = 0;
+    for (; i + LANES <= n; i += LANES) store(dx + i, from_dz * load(dz + i) + from_x * load(x + i) + constant);
+    if (i < n) {
+        store_some(dx + i, from_dz * load_some(dz + i, n - i) + from_x * load_some(x + i, n - i) + constant, n - i);
     }
 }
 
@@ -196,7 +233,7 @@ void forward(const T* x, T* y, float* mean, float* rstd, const Affine& a, const 
             std::int64_t image = i / s.groups, channel = i % s.groups * s.each(), n = s.each() * s.pixels;
             const T* block = x + (image * s.channels + channel) * s.pixels;
             // Centred on a value of the group, so that nothing cancels.
-            float centre = to_float(block[0]);
+            float centre = load_some(block, 1)[0];
             double first, second;
             sums(block, n, centre, first, second);
             double offset = first / n, variance = second / n - offset * offset;

@@ -229,7 +229,8 @@ mod tests {
             let (a, b) = (saved(a), saved(b));
             let end = a.step.min(b.step) as f64;
             let n = 200_000;
-            let sum: f64 = (0..n).map(|i| (f64::from(i) + 0.5) / f64::from(n) * end).map(|x| density(a, x) * density(b, x)).sum();
+            let sum: f64 =
+                (0..n).map(|i| (f64::from(i) + 0.5) / f64::from(n) * end).map(|x| density(a, x) * density(b, x)).sum();
             assert!((sum * end / f64::from(n) / a.dot(b) - 1.0).abs() < 1e-6);
         }
     }

@@ -178,7 +178,12 @@ fn owned<'a>((name, flat): (&str, &'a Flat)) -> (String, &'a Flat) {
 const PIECE: i64 = 1 << 20;
 
 /// Writes a flat tensor's numbers, little-endian, piece by piece.
-fn write_tensor(file: &mut fs::File, tensor: &Tensor, kind: Kind, failed: &mut Option<tch::TchError>) -> io::Result<()> {
+fn write_tensor(
+    file: &mut fs::File,
+    tensor: &Tensor,
+    kind: Kind,
+    failed: &mut Option<tch::TchError>,
+) -> io::Result<()> {
     let mut bytes = Vec::new();
     let mut copy = |first: i64, count: i64| -> std::result::Result<Vec<u8>, tch::TchError> {
         let piece = tensor.f_narrow(0, first, count)?.f_to_kind(kind)?.f_to_device(Device::Cpu)?;
@@ -338,8 +343,7 @@ mod tests {
     fn written(folder: &Path) -> (PathBuf, Checkpoint) {
         let layout = layout_of(&network()).unwrap();
         let flat = |seed| Flat::initialized(&layout, seed, Device::Cpu).unwrap();
-        let training =
-            TrainingState { weights: flat(2), mean: flat(3), square: flat(4), averages: vec![flat(5)] };
+        let training = TrainingState { weights: flat(2), mean: flat(3), square: flat(4), averages: vec![flat(5)] };
         let path = folder.join("a.safetensors");
         let averages: Vec<&Flat> = training.averages.iter().collect();
         let TrainingState { weights, mean, square, .. } = &training;

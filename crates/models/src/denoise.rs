@@ -185,9 +185,11 @@ impl<'a> NetDenoiser<'a> {
 
     fn run(&self, y_bar: &Tensor, v: f64) -> Result<Tensor> {
         let levels = vec![v; self.micro_batch as usize];
-        join(self.parts(y_bar, |part, first, count| {
-            Ok(self.denoise_part(part, &levels, first)?.f_narrow(0, 0, count)?)
-        })?)
+        join(
+            self.parts(y_bar, |part, first, count| {
+                Ok(self.denoise_part(part, &levels, first)?.f_narrow(0, 0, count)?)
+            })?,
+        )
     }
 
     /// The same with the traces of `∂D/∂ȳ` (images × probes).
@@ -341,14 +343,8 @@ mod tests {
 
     #[test]
     fn guidance_is_the_line_through_any_and_the_class() {
-        let config = UNetConfig {
-            size: 8,
-            widths: vec![8, 16],
-            embedding: 16,
-            groups: 4,
-            classes: 3,
-            ..UNetConfig::default()
-        };
+        let config =
+            UNetConfig { size: 8, widths: vec![8, 16], embedding: 16, groups: 4, classes: 3, ..UNetConfig::default() };
         let moments = DataMoments { log_mean: 0.1, log_sd: 0.2 };
         let model = Model::new(UNet::new(config).unwrap(), Head::Preconditioned, moments).unwrap();
         let mut flat = Flat::initialized(model.net.layout(), 3, Device::Cpu).unwrap();

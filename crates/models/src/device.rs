@@ -98,6 +98,22 @@ pub fn resolve(choice: DeviceChoice) -> Result<Device> {
     }
 }
 
+/// Allows or forbids TF32 in f32 matrix products and convolutions on GPUs, for the whole process.
+///
+/// # Errors
+/// libtorch's message.
+pub fn set_tf32(allowed: bool) -> Result<()> {
+    crate::native::context::set_tf32(allowed)
+}
+
+/// Whether TF32 is allowed.
+///
+/// # Errors
+/// libtorch's message.
+pub fn tf32() -> Result<bool> {
+    crate::native::context::tf32()
+}
+
 /// Opens `libtorch_cuda.so` for the whole process, once.
 fn open_cuda_library() -> std::result::Result<(), String> {
     static OPENED: OnceLock<std::result::Result<(), String>> = OnceLock::new();

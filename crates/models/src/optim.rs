@@ -129,8 +129,7 @@ mod tests {
     fn adam_follows_its_definition_with_either_weight_decay() {
         for (weight_decay, decoupled) in [(0.0, false), (0.3, false), (0.3, true)] {
             let config = AdamConfig { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weight_decay, decoupled };
-            let (start, gradients) =
-                ([1.0_f64, -2.0], |k: i32| [0.3 * f64::from(k), -1.0 / f64::from(k)]);
+            let (start, gradients) = ([1.0_f64, -2.0], |k: i32| [0.3 * f64::from(k), -1.0 / f64::from(k)]);
             let mut parameters = flat(&start.map(|w| w as f32));
             let guard = Guard::new(&parameters).unwrap();
             let mut adam = Adam::new(config, &parameters).unwrap();

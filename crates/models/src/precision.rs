@@ -83,7 +83,8 @@ fn time_pass(model: &Model, flat: &Flat, batch: usize, kind: Kind) -> Result<Dur
     let mut best = Duration::MAX;
     for repeat in 0..4 {
         let start = Instant::now();
-        let loss = model.denoise(&weights, &input, Condition::levels(&levels), true)?.f_square()?.f_mean(Kind::Float)?;
+        let loss =
+            model.denoise(&weights, &input, Condition::levels(&levels), true)?.f_square()?.f_mean(Kind::Float)?;
         let _ = weights.gradient(&loss)?;
         if let Device::Cuda(index) = device {
             tch::Cuda::synchronize(index as i64);

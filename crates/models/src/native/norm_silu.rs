@@ -89,7 +89,8 @@ mod tests {
             assert!(error < tolerance * b.abs().max().double_value(&[]), "{kind:?}: {error}");
         };
         close(&y, &truth);
-        let pull = |y: &Tensor| (y.to_kind(Kind::Double) * (y.detach().to_kind(Kind::Double) + 0.3).cos()).sum(Kind::Double);
+        let pull =
+            |y: &Tensor| (y.to_kind(Kind::Double) * (y.detach().to_kind(Kind::Double) + 0.3).cos()).sum(Kind::Double);
         let ours = Tensor::run_backward(&[pull(&y)], &ours[..count], false, false);
         let theirs = Tensor::run_backward(&[pull(&truth)], &theirs[..count], false, false);
         for (a, b) in ours.iter().zip(&theirs) {

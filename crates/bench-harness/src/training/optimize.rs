@@ -1,0 +1,114 @@
+//! One optimizer step: denoise, loss, gradient, clipping, Adam, the compute copy, the averages.
+
+use anyhow::Result;
+use models::average::{Average, AverageKind};
+use models::denoise::{Condition, Model};
+use models::optim::{Adam, Guard, clip_by_norm};
+use models::params::{Flat, Gradient, Weights};
+use score_match::torch::{squared_error, weighted_loss};
+use tch::{Kind, Tensor};
+
+use super::batches::Batch;
+use crate::config::{Keep, Reduction, TrainingConfig};
+
+/// Everything that a step changes.
+#[derive(Debug)]
+pub struct Optimizer {
+    /// Master weights.
+    pub flat: Flat,
+    /// Adam's moments.
+    pub adam: Adam,
+    /// The weights that are kept: their average, or those of the smallest batch loss.
+    pub ema: Average,
+    /// Further averages.
+    pub averages: Vec<Average>,
+    /// Smallest loss on a single batch, where the run keeps those weights.
+    pub best_loss: f64,
+    guard: Guard,
+    weights: Weights,
+}
+
+/// What a step found, as tensors: nobody has waited for them.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The loss.
+    pub loss: Tensor,
+    /// Norm of the gradient before clipping.
+    pub norm: Tensor,
+    /// Squared error of each image, summed over its pixels.
+    pub errors: Tensor,
+}
+
+impl Optimizer {
+    /// Fresh moments and averages for these weights; the network computes in `kind`.
+    ///
+    /// # Errors
+    /// If libtorch refuses.
+    pub fn begin(flat: Flat, model: &Model, t: &TrainingConfig, kind: Kind) -> Result<Self> {
+        let adam = Adam::new(t.adam, &flat)?;
+        let ema = Average::new(AverageKind::Exponential { decay: t.ema }, &flat)?;
+        let averages = t.averages.iter().map(|kind| Average::new(*kind, &flat)).collect::<Result<_, _>>()?;
+        Self::new(flat, adam, ema, averages, f64::INFINITY, model, kind)
+    }
+
+    /// Joins the parts.
+    ///
+    /// # Errors
+    /// If libtorch refuses.
+    pub fn new(
+        flat: Flat,
+        adam: Adam,
+        ema: Average,
+        averages: Vec<Average>,
+        best_loss: f64,
+        model: &Model,
+        kind: Kind,
+    ) -> Result<Self> {
+        let weights = flat.weights(model.net.layout(), kind, Gradient::Wanted)?;
+        let guard = Guard::new(&flat)?;
+        Ok(Self { flat, adam, ema, averages, best_loss, guard, weights })
+    }
+
+    /// Takes a step.
+    ///
+    /// # Errors
+    /// If libtorch refuses.
+    pub fn step(&mut self, model: &Model, batch: &Batch, t: &TrainingConfig, rate: f64) -> Result<Outcome> {
+        let (loss, errors) = loss(model, &self.weights, batch, t)?;
+        let mut gradient = self.weights.gradient(&loss)?;
+        let norm = clip_by_norm(&mut gradient, t.clip.unwrap_or(f64::INFINITY))?;
+        self.guard.watch(&loss, &norm)?;
+        if t.keep == Keep::SmallestBatchLoss {
+            let value = loss.double_value(&[]);
+            if value < self.best_loss {
+                self.best_loss = value;
+                self.ema.value = self.flat.duplicate()?;
+            }
+        }
+        let done = self.adam.steps;
+        self.adam.step(&mut self.flat, &gradient, &self.guard, rate)?;
+        self.weights.assign(&self.flat)?;
+        if t.keep == Keep::Ema {
+            self.ema.update(&self.flat, done, &self.guard)?;
+        }
+        for average in &mut self.averages {
+            average.update(&self.flat, done, &self.guard)?;
+        }
+        Ok(Outcome { loss: loss.detach(), norm, errors: errors.detach() })
+    }
+}
+
+/// The weighted loss of a batch and the squared error of each of its images.
+///
+/// # Errors
+/// If libtorch refuses.
+pub fn loss(model: &Model, weights: &Weights, batch: &Batch, t: &TrainingConfig) -> Result<(Tensor, Tensor)> {
+    let divisor = match t.reduction {
+        Reduction::Mean => batch.y0.numel() as f64 / batch.told.len() as f64,
+        Reduction::Sum => 1.0,
+    };
+    let condition = Condition { levels: &batch.told, classes: batch.classes.as_ref() };
+    let denoised = model.denoise(weights, &batch.y_bar, condition, true)?;
+    let errors = squared_error(&denoised, &batch.y0)?;
+    Ok((weighted_loss(&errors, &batch.told, &t.weight, model.moments.log_sd, divisor)?, errors))
+}

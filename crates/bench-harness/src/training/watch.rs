@@ -1,0 +1,171 @@
+//! What one sees of a training while it runs: `metrics.jsonl`, TensorBoard's event files, the grid of samples at every checkpoint.
+
+use anyhow::Result;
+use gbm_sde::Schedule;
+use gbm_sde::noise::{Noise, Stream};
+use models::denoise::{Condition, Model};
+use models::params::{Flat, Gradient};
+use score_match::torch::{squared_error, weighted_loss};
+use serde_json::json;
+use tch::{Kind, Tensor, no_grad};
+
+use super::bins::BinLoss;
+use crate::config::{Experiment, SamplingConfig};
+use crate::data::Dataset;
+use crate::figures::sample_grid;
+use crate::generate::{Trained, generate, statistics};
+use crate::pixels;
+use crate::run::{MetricsLog, Run};
+use crate::session::Session;
+use crate::tensorboard::{Colorspace, EventWriter};
+
+/// Images of the fixed probe.
+const PROBE: usize = 256;
+
+/// Noise of the probe; nothing else draws from it.
+const PROBE_NOISE: Stream = Stream(69);
+
+/// One line of the log.
+#[derive(Debug)]
+pub struct Line {
+    /// Steps taken.
+    pub step: u64,
+    /// Mean weighted loss since the last line.
+    pub loss: f64,
+    /// Mean norm of the gradient before clipping.
+    pub norm: f64,
+    /// Learning rate of the last step.
+    pub rate: f64,
+    /// Images for each second since the last line.
+    pub images_per_second: f64,
+    /// Seconds of training so far.
+    pub seconds: f64,
+    /// Errors by noise level.
+    pub levels: Vec<BinLoss>,
+}
+
+/// The first training images under fixed noise at fixed levels: what is measured on them is comparable from step to step.
+#[derive(Debug)]
+struct Probe {
+    y0: Tensor,
+    y_bar: Tensor,
+    levels: Vec<f64>,
+}
+
+/// Writes what there is to see.
+#[derive(Debug)]
+pub struct Watch<'a> {
+    run: &'a Run,
+    data: &'a Dataset,
+    session: &'a Session,
+    log: MetricsLog,
+    events: EventWriter,
+    probe: Probe,
+}
+
+impl<'a> Watch<'a> {
+    /// Opens the logs of a run that is at `step`; lines beyond it are void.
+    ///
+    /// # Errors
+    /// If a file cannot be written or libtorch refuses.
+    pub fn open(run: &'a Run, data: &'a Dataset, step: u64, session: &'a Session) -> Result<Self> {
+        let log = MetricsLog::open(run, step)?;
+        let folder = run.folder.join("tensorboard");
+        let mut events =
+            if step == 0 { EventWriter::create(&folder)? } else { EventWriter::resume(&folder, step + 1)? };
+        if step == 0 {
+            events.text("config", 0, &format!("```toml\n{}\n```", toml::to_string(&run.experiment)?))?;
+        }
+        Ok(Self { run, data, session, log, events, probe: Probe::new(&run.experiment, data, session)? })
+    }
+
+    /// Writes a line.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn line(&mut self, line: &Line) -> Result<()> {
+        self.log.write(&json!({
+            "step": line.step, "loss": line.loss, "gradient_norm": line.norm, "learning_rate": line.rate,
+            "levels": line.levels, "images_per_second": line.images_per_second, "seconds": line.seconds,
+        }))?;
+        let scalars = [
+            ("loss", line.loss),
+            ("gradient_norm", line.norm),
+            ("learning_rate", line.rate),
+            ("images_per_second", line.images_per_second),
+        ];
+        for (tag, value) in scalars {
+            self.events.scalar(tag, line.step, value)?;
+        }
+        for (i, bin) in line.levels.iter().enumerate() {
+            if let Some(error) = bin.error {
+                self.events.scalar(&format!("error by level/{i:02}, r = {:.3}", bin.r), line.step, error)?;
+            }
+        }
+        self.events.flush()
+    }
+
+    /// Loss of the averaged weights on the probe; the distribution of their Hyvärinen score `h = (D − ȳ)/v − 1` goes to TensorBoard.
+    ///
+    /// # Errors
+    /// If a file cannot be written or libtorch refuses.
+    pub fn probe(&mut self, step: u64, model: &Model, average: &Flat) -> Result<f64> {
+        let t = &self.run.experiment.training;
+        let Probe { y0, y_bar, levels } = &self.probe;
+        let weights = average.weights(model.net.layout(), Kind::Float, Gradient::Unwanted)?;
+        let (loss, scores) = no_grad(|| -> Result<(f64, Vec<f64>)> {
+            let denoised = model.denoise(&weights, y_bar, Condition::levels(levels), false)?;
+            let pixels = y0.numel() as f64 / levels.len() as f64;
+            let errors = squared_error(&denoised, y0)?;
+            let loss = weighted_loss(&errors, levels, &t.weight, model.moments.log_sd, pixels)?;
+            let v = Tensor::f_from_slice(levels)?.f_to_kind(Kind::Float)?.f_to_device(y0.device())?;
+            let h = denoised.f_sub(y_bar)?.f_div(&v.f_view([-1, 1, 1, 1])?)?.f_sub_scalar(1.0)?;
+            let h = h.f_reshape([-1])?.f_to_kind(Kind::Double)?.f_to_device(tch::Device::Cpu)?;
+            Ok((loss.f_double_value(&[])?, Vec::<f64>::try_from(&h)?))
+        })?;
+        self.events.scalar("probe loss", step, loss)?;
+        self.events.histogram("Hyvärinen score", step, &scores)?;
+        self.events.flush()?;
+        Ok(loss)
+    }
+
+    /// Draws the grid of samples of a checkpoint, into `grids/` and for TensorBoard.
+    ///
+    /// # Errors
+    /// If sampling fails or a file cannot be written.
+    pub fn grid(&mut self, step: u64, checkpoint: &std::path::Path) -> Result<()> {
+        let e = &self.run.experiment;
+        let n = e.training.grid;
+        if n == 0 {
+            return Ok(());
+        }
+        let trained = Trained::load(checkpoint, self.session.device)?;
+        let sampling = SamplingConfig { n, batch: e.sampling.batch.min(n), ..e.sampling.clone() };
+        let statistics = statistics(&sampling.prior, e.pixels, self.data)?;
+        let schedule = Schedule::new(e.process.clone())?;
+        let drawn = generate(&trained, &sampling, statistics.as_ref(), e.pixels, &schedule, e.seed, self.session)?;
+        let png = sample_grid(drawn.images.view(), n)?;
+        let folder = self.run.folder.join("grids");
+        std::fs::create_dir_all(&folder)?;
+        png.write(&folder.join(format!("step-{step:08}.png")))?;
+        let (width, height) = png.size();
+        self.events.image("samples", step, png.bytes(), width as u32, height as u32, Colorspace::Gray)?;
+        self.events.flush()
+    }
+}
+
+impl Probe {
+    fn new(experiment: &Experiment, data: &Dataset, session: &Session) -> Result<Self> {
+        let (bytes, _) = data.train.slice(0..PROBE);
+        let n = bytes.dim().0;
+        let y0 = experiment.pixels.log_tensor(&pixels::to_tensor(bytes, session.device)?)?;
+        let mut levels = vec![0.0; n];
+        experiment.training.time.stratified(0.5, &mut levels);
+        let shape = <[i64; 4]>::try_from(y0.size()).unwrap_or_default();
+        let eps = pixels::normals(&Noise::new(experiment.seed), PROBE_NOISE, 0, shape, session.device)?;
+        let r: Vec<f32> = levels.iter().map(|v| v.sqrt() as f32).collect();
+        let r = Tensor::f_from_slice(&r)?.f_to_device(session.device)?.f_view([-1, 1, 1, 1])?;
+        let y_bar = y0.f_addcmul(&eps, &r)?;
+        Ok(Self { y0, y_bar, levels })
+    }
+}

@@ -1,4 +1,4 @@
-//! `dale bench-step`: the time of a whole training step, for setting it beside PyTorch's.
+//! `dale bench-step`: time and memory of a training step, for setting them beside PyTorch's.
 
 use std::time::Instant;
 
@@ -9,9 +9,10 @@ use models::precision::{Choice, Precision};
 use models::unet::UNet;
 use score_match::DataMoments;
 use serde_json::{Value, json};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::config::Experiment;
+use crate::doctor;
 use crate::session::Session;
 use crate::training::batches::Batch;
 use crate::training::optimize::Optimizer;
@@ -19,7 +20,8 @@ use crate::training::optimize::Optimizer;
 /// Steps before the clock counts.
 const WARM_UP: usize = 3;
 
-/// Seconds of each of `steps` training steps, in f32 or bf16 as the experiment says (`auto` counts as f32).
+/// Seconds of each of `steps` training steps, in f32 or bf16 as the experiment says (`auto` counts as f32); seconds of what comes after
+/// the gradient (clipping, Adam, averages) alone; resident memory before the first step and at its peak, in bytes.
 ///
 /// # Errors
 /// If the network is impossible or libtorch refuses.
@@ -33,22 +35,40 @@ pub fn time(experiment: &Experiment, steps: usize, session: &Session) -> Result<
     let mut optimizer = Optimizer::begin(flat, &model, t, kind)?;
     let network = &experiment.network;
     let shape = [t.batch as i64, network.channels, network.size, network.size];
-    let y0 = Tensor::zeros(shape, (Kind::Float, session.device));
+    let y0 = Tensor::f_zeros(shape, (Kind::Float, session.device))?;
     let levels = vec![0.25; t.batch];
-    let mut seconds = Vec::with_capacity(steps);
-    for step in 0..steps.saturating_add(WARM_UP) {
-        let y_bar = Tensor::randn(shape, (Kind::Float, session.device)) * 0.5;
-        let start = Instant::now();
-        let (y0, levels) = (y0.shallow_clone(), levels.clone());
-        let batch = Batch { y_bar, y0, told: levels.clone(), levels, classes: None, indices: Vec::new() };
-        let _ = optimizer.step(&model, &batch, t, t.rate)?;
-        if let tch::Device::Cuda(index) = session.device {
+    let before = doctor::peak_memory();
+    let wait = || {
+        if let Device::Cuda(index) = session.device {
             tch::Cuda::synchronize(index as i64);
         }
+    };
+    let mut seconds = Vec::with_capacity(steps);
+    for step in 0..steps.saturating_add(WARM_UP) {
+        let y_bar = Tensor::f_randn(shape, (Kind::Float, session.device))?.f_mul_scalar(0.5)?;
+        let (y0, levels) = (y0.shallow_clone(), levels.clone());
+        let batch = Batch { y_bar, y0, told: levels.clone(), levels, classes: None, indices: Vec::new() };
+        wait();
+        let start = Instant::now();
+        let _ = optimizer.step(&model, &batch, t, t.rate)?;
+        wait();
         if step >= WARM_UP {
             seconds.push(start.elapsed().as_secs_f64());
         }
     }
-    let parameters = model.net.layout().total();
-    Ok(json!({ "precision": precision, "batch": t.batch, "parameters": parameters, "seconds": seconds }))
+    let peak = doctor::peak_memory();
+    let loss = Tensor::f_zeros([] as [i64; 0], (Kind::Float, session.device))?;
+    let mut apply = Vec::with_capacity(steps);
+    for _ in 0..steps {
+        let gradient = Tensor::f_zeros([model.net.layout().total()], (Kind::Float, session.device))?;
+        wait();
+        let start = Instant::now();
+        let _ = optimizer.apply(&loss, gradient, t, t.rate)?;
+        wait();
+        apply.push(start.elapsed().as_secs_f64());
+    }
+    Ok(json!({
+        "precision": precision, "batch": t.batch, "parameters": model.net.layout().total(),
+        "seconds": seconds, "apply_seconds": apply, "memory_before": before, "memory_peak": peak,
+    }))
 }

@@ -75,9 +75,18 @@ impl Optimizer {
     /// If libtorch refuses.
     pub fn step(&mut self, model: &Model, batch: &Batch, t: &TrainingConfig, rate: f64) -> Result<Outcome> {
         let (loss, errors) = loss(model, &self.weights, batch, t)?;
-        let mut gradient = self.weights.gradient(&loss)?;
+        let gradient = self.weights.gradient(&loss)?;
+        let norm = self.apply(&loss, gradient, t, rate)?;
+        Ok(Outcome { loss: loss.detach(), norm, errors: errors.detach() })
+    }
+
+    /// All of a step that comes after the gradient; returns its norm before clipping.
+    ///
+    /// # Errors
+    /// If libtorch refuses.
+    pub fn apply(&mut self, loss: &Tensor, mut gradient: Tensor, t: &TrainingConfig, rate: f64) -> Result<Tensor> {
         let norm = clip_by_norm(&mut gradient, t.clip.unwrap_or(f64::INFINITY))?;
-        self.guard.watch(&loss, &norm)?;
+        self.guard.watch(loss, &norm)?;
         if t.keep == Keep::SmallestBatchLoss {
             let value = loss.double_value(&[]);
             if value < self.best_loss {
@@ -94,7 +103,7 @@ impl Optimizer {
         for average in &mut self.averages {
             average.update(&self.flat, done, &self.guard)?;
         }
-        Ok(Outcome { loss: loss.detach(), norm, errors: errors.detach() })
+        Ok(norm)
     }
 }
 

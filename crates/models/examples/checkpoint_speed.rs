@@ -1,0 +1,50 @@
+//! Writes checkpoints of a large network and prints seconds and bytes of each, as JSON (scripts/bench_checkpoint.py).
+//!
+//! ```text
+//! checkpoint_speed FOLDER TIMES
+//! ```
+
+use std::path::Path;
+use std::time::Instant;
+
+use models::checkpoint::{self, FORMAT, Header, Parts, TrainingParts};
+use models::denoise::Head;
+use models::params::Flat;
+use models::precision::Precision;
+use models::unet::{UNet, UNetConfig};
+use score_match::DataMoments;
+use tch::Device;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [folder, times] = &arguments[..] else { return Err("checkpoint_speed FOLDER TIMES".into()) };
+    let network = UNetConfig::preset("unet-60m")?;
+    let layout = UNet::new(network.clone())?.layout().clone();
+    let flat = |seed| Flat::initialized(&layout, seed, Device::Cpu);
+    let (ema, weights, mean, square) = (flat(1)?, flat(2)?, flat(3)?, flat(4)?);
+    let training = TrainingParts { weights: &weights, mean: &mean, square: &square, averages: &[] };
+    let header = Header {
+        format: FORMAT,
+        network,
+        head: Head::Preconditioned,
+        moments: DataMoments { log_mean: 0.1, log_sd: 0.2 },
+        data: "none".to_owned(),
+        stage: "none".to_owned(),
+        step: 0,
+        precision: Precision::F32,
+        seconds: 0.0,
+        best_loss: None,
+        probe_loss: None,
+        averages: Vec::new(),
+    };
+    let path = Path::new(folder).join("checkpoint.safetensors");
+    let mut seconds = Vec::new();
+    for _ in 0..times.parse::<usize>()? {
+        let start = Instant::now();
+        checkpoint::save(&path, &header, &layout, Parts { ema: &ema, training: Some(training) })?;
+        seconds.push(start.elapsed().as_secs_f64());
+    }
+    let bytes = std::fs::metadata(&path)?.len();
+    println!("{}", serde_json::json!({ "parameters": layout.total(), "bytes": bytes, "seconds": seconds }));
+    Ok(())
+}

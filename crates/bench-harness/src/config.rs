@@ -595,7 +595,10 @@ mod tests {
         assert_eq!(found, wanted);
         assert_eq!(network(&["network.preset=unet-2m"]), network(&[]));
         let error = resolve(&["network.preset=unet-3m"]).unwrap_err().to_string();
-        assert!(error.contains("mnist.toml") && error.contains("network.preset") && error.contains("unet-2m"), "{error}");
+        assert!(
+            error.contains("mnist.toml") && error.contains("network.preset") && error.contains("unet-2m"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -63,6 +63,18 @@ pub struct Evaluation {
     pub scores: Vec<Score>,
     /// The network against the linear denoiser.
     pub levels: Vec<LevelLoss>,
+    /// The linear denoiser at the levels of the training's log.
+    #[serde(default)]
+    pub training_levels: Vec<TrainingLevel>,
+}
+
+/// What the best linear denoiser would reach at one level of the training's log.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainingLevel {
+    /// Noise level `r = √v`, in the middle of its bin.
+    pub r: f64,
+    /// Its expected squared error, in closed form.
+    pub linear_expected: f64,
 }
 
 impl Evaluation {

@@ -7,7 +7,7 @@ use anyhow::Result;
 use gbm_sde::{Noise, Stream};
 use ndarray::Array2;
 use score_match::torch::squared_error;
-use score_match::{Denoiser, LinearDenoiser};
+use score_match::{Denoiser, Divergence, LinearDenoiser, Probes, Trace};
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
@@ -32,6 +32,10 @@ pub struct LevelLoss {
     pub linear: f64,
     /// The linear denoiser's expected loss, in closed form.
     pub linear_expected: f64,
+    /// Trace of the posterior covariance of `y₀` that the network implies, `v tr ∂D/∂ȳ` (Tweedie's second-order formula), by
+    /// Hutchinson's estimate on some of the images: equal to its squared error where the network is calibrated.
+    #[serde(default)]
+    pub posterior_variance: Option<f64>,
 }
 
 impl LevelLoss {
@@ -41,6 +45,9 @@ impl LevelLoss {
         self.network < self.linear && self.network < self.linear_expected
     }
 }
+
+/// Images on which the posterior variance is estimated.
+const TRACED: i64 = 250;
 
 /// Compares the two at every level of the evaluation's settings, on the first test images.
 ///
@@ -67,6 +74,10 @@ pub fn compare(
         let y_bar = y0.f_add(&eps.f_mul_scalar(r)?)?;
         let mean = |d: &Tensor| -> Result<f64> { Ok(squared_error(d, &y0)?.f_mean(Kind::Double)?.double_value(&[])) };
         let network = mean(&denoiser.denoise(&y_bar, v)?)?;
+        let some = y_bar.f_narrow(0, 0, TRACED.min(n as i64))?;
+        let probes = Trace::Hutchinson(Probes::new(experiment.seed));
+        let traces = denoiser.denoise_traced(&some, v, probes)?.traces;
+        let posterior_variance = traces.mean().map(|trace| v * trace);
         let rows = rows(&y_bar, n)?;
         let clean = self::rows(&y0, n)?;
         let error = linear.denoise(&rows, v)? - clean;
@@ -75,6 +86,7 @@ pub fn compare(
             network,
             linear: error.iter().map(|e| e * e).sum::<f64>() / n as f64,
             linear_expected: linear.expected_loss(v),
+            posterior_variance,
         });
         progress.set(i as u64 + 1);
     }

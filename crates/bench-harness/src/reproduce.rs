@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::arrays::{read_npz, write_npz};
 use crate::config::Experiment;
 use crate::data::Dataset;
-use crate::evaluate::{Evaluation, Judge, LOG_NORMAL, baselines};
+use crate::evaluate::{Evaluation, Judge, LOG_NORMAL, TrainingLevel, baselines};
 use crate::figures;
 use crate::generate::{Generated, Trained, generate, statistics};
 use crate::levels;
@@ -21,6 +21,7 @@ use crate::manifest;
 use crate::progress::human_seconds;
 use crate::run::Run;
 use crate::session::Session;
+use crate::training::bins::LevelBins;
 use crate::training::{Start, train};
 
 /// Images in the grid that is shown.
@@ -134,7 +135,12 @@ pub fn evaluation(
     session.check()?;
     scores.extend(judge.references(data, judged, e.pixels, &linear, &prior)?);
     let levels = levels::compare(trained, &linear, data, e, session)?;
-    let evaluation = Evaluation { key, data: data.title(), scores, levels };
+    let training_levels = LevelBins::new(&e.training.time)
+        .take()
+        .into_iter()
+        .map(|bin| TrainingLevel { r: bin.r, linear_expected: linear.expected_loss(bin.r * bin.r) })
+        .collect();
+    let evaluation = Evaluation { key, data: data.title(), scores, levels, training_levels };
     run.write_json("metrics.json", &evaluation)?;
     Ok(evaluation)
 }

@@ -9,9 +9,9 @@ use gbm_sde::{Noise, Schedule, Stream};
 use models::write::write_atomically;
 use ndarray::{Array3, ArrayView3, Axis, Slice, concatenate};
 use samplers::{AddressedNoise, Sampler};
-use serde_json::Value;
 use tch::Tensor;
 
+use self::training::Curves;
 use crate::compare::Comparison;
 use crate::data::Dataset;
 use crate::evaluate::{Evaluation, REAL, Score};
@@ -27,6 +27,8 @@ use crate::report::table::{Cell, Column, Table};
 use crate::reproduce::SHOWN;
 use crate::run::Run;
 use crate::session::Session;
+
+mod training;
 
 /// Levels of the forward path that are shown, as `r`.
 const PATH: [f64; 9] = [0.0, 0.05, 0.1, 0.2, 0.35, 0.6, 1.0, 2.0, 4.0];
@@ -58,7 +60,14 @@ pub fn write(
         write_atomically(&folder.join(name), svg.as_str().as_bytes())?;
         Ok(svg)
     };
-    let loss = loss_chart(run).and_then(|c| keep("loss.svg", c.draw()?))?;
+    let curves = Curves::read(run)?;
+    let loss = keep("loss.svg", curves.loss().draw()?)?;
+    let mut training = vec![Block::Figure(Figure::chart(loss, "Weighted loss over training."))];
+    if let Some(chart) = curves.levels(&evaluation.training_levels) {
+        let text = "Squared error of the denoiser in training by noise level r, in parts of the best linear denoiser's expected error: \
+                    where a curve lies near 1, images at that level are all but noise, and nothing can do better.";
+        training.push(Block::Figure(Figure::chart(keep("training-levels.svg", chart.draw()?)?, text)));
+    }
     let levels = keep("levels.svg", levels_chart(&evaluation.levels).draw()?)?;
 
     let e = &run.experiment;
@@ -119,15 +128,13 @@ pub fn write(
                     Block::Figure(Figure::chart(
                         levels,
                         "Squared error of the denoiser by noise level, on held-out images: the network against the best \
-                         linear denoiser (the exact one of a full-covariance log-normal).",
+                         linear denoiser (the exact one of a full-covariance log-normal). The posterior variance v tr ∂D/∂ȳ that \
+                         the network implies equals its error where it is calibrated.",
                     )),
                     Block::Table(levels_table(&evaluation.levels)?),
                 ],
             },
-            Section {
-                title: "Training".into(),
-                blocks: vec![Block::Figure(Figure::chart(loss, "Weighted loss over training."))],
-            },
+            Section { title: "Training".into(), blocks: training },
             Section {
                 title: "How it was made".into(),
                 blocks: vec![
@@ -217,38 +224,10 @@ fn short(r: f64) -> String {
     }
 }
 
-/// Loss over steps, from `metrics.jsonl`.
-fn loss_chart(run: &Run) -> Result<Chart> {
-    let path = run.folder.join("metrics.jsonl");
-    let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-    let points: Vec<(f64, f64)> = text
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter_map(|v| Some((v["step"].as_f64()?, v["loss"].as_f64()?)))
-        .collect();
-    let width = (points.len() / 25).max(2);
-    let smooth = points
-        .iter()
-        .enumerate()
-        .map(|(i, (x, _))| {
-            let window = &points[i.saturating_sub(width - 1)..=i];
-            (*x, window.iter().map(|p| p.1).sum::<f64>() / window.len() as f64)
-        })
-        .collect();
-    Ok(Chart {
-        x_label: "step".into(),
-        y_label: "loss".into(),
-        y_scale: Scale::Log,
-        series: vec![
-            Series { name: "mean between two lines of the log".into(), mark: Mark::Faint, points, ..Series::default() },
-            Series { name: format!("running mean of {width}"), points: smooth, ..Series::default() },
-        ],
-        ..Chart::default()
-    })
-}
-
 fn levels_chart(levels: &[LevelLoss]) -> Chart {
     let of = |f: fn(&LevelLoss) -> f64| levels.iter().map(|l| (l.r, f(l))).collect();
+    // An estimate of almost nothing can be below zero, which a logarithmic axis does not have.
+    let implied = levels.iter().filter_map(|l| Some((l.r, l.posterior_variance.filter(|v| *v > 0.0)?))).collect();
     let series = |name: &str, mark, points| Series { name: name.into(), mark, points, ..Series::default() };
     Chart {
         x_label: "noise level r".into(),
@@ -259,7 +238,11 @@ fn levels_chart(levels: &[LevelLoss]) -> Chart {
             series("network", Mark::Both, of(|l| l.network)),
             series("linear denoiser, same images and noise", Mark::Both, of(|l| l.linear)),
             series("linear denoiser, closed form", Mark::Line, of(|l| l.linear_expected)),
-        ],
+            series("posterior variance that the network implies", Mark::Both, implied),
+        ]
+        .into_iter()
+        .filter(|series| !series.points.is_empty())
+        .collect(),
         rules: Vec::<Rule>::new(),
         ..Chart::default()
     }
@@ -272,6 +255,7 @@ fn levels_table(levels: &[LevelLoss]) -> Result<Table> {
         ("linear denoiser", 3),
         ("linear, closed form", 3),
         ("network / linear", 3),
+        ("implied variance / error", 3),
     ];
     let columns = columns.map(|(name, decimals)| Column { decimals: Some(decimals), ..Column::number(name) });
     let mut table = Table::new("Squared error per image", columns.to_vec());
@@ -282,6 +266,7 @@ fn levels_table(levels: &[LevelLoss]) -> Result<Table> {
             l.linear.into(),
             l.linear_expected.into(),
             (l.network / l.linear).into(),
+            l.posterior_variance.map_or(Cell::Missing, |v| Cell::Number(v / l.network)),
         ])?;
     }
     Ok(table)

@@ -54,6 +54,26 @@ bench: build
     cargo bench -p gbm-sde -p samplers
     python3 scripts/bench_table.py
 
+# Correctness, speed and quality on a GPU, in at most 8 minutes: results/gpu-check; without a GPU it says so
+gpu-check *arguments: build
+    {{dale}} gpu-check "$@"
+
+# A checkpoint against dd, on this disk
+bench-checkpoint *arguments:
+    cargo build --quiet --release -p models --example checkpoint_speed
+    python3 scripts/bench_checkpoint.py "$@"
+
+# The U-Net against examples/unet.py on the same weights (needs `just setup-pytorch`)
+check-unet:
+    cargo build --quiet --release -p models --example unet_output
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check safetensors==0.8.0
+    .venv/bin/python scripts/check_unet.py
+
+# A run's event files, read by TensorBoard itself: `just check-tensorboard runs/mnist/<id>/tensorboard`
+check-tensorboard folder:
+    [ -x .venv/bin/tensorboard ] || .venv/bin/python -m pip install --quiet --disable-pip-version-check tensorboard==2.21.0
+    .venv/bin/python scripts/check_tensorboard.py "$1"
+
 # A training step and the sampler kernels against PyTorch, whole runs against numpy, torchsde and diffrax (needs `just setup-pytorch`)
 bench-pytorch: build
     .venv/bin/python scripts/bench_pytorch.py

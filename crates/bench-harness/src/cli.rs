@@ -13,7 +13,7 @@ use crate::config::{self, Experiment};
 use crate::data::{DataConfig, Depth, FetchPolicy, Search};
 use crate::log::RunLog;
 use crate::session::{Interrupted, Session};
-use crate::{actions, dales_law, features, likelihood, loading, model_show, orders, reproduce, training};
+use crate::{actions, dales_law, features, gpu_check, likelihood, loading, model_show, orders, reproduce, training};
 
 /// The experiment that works from any folder.
 const MNIST: &str = include_str!("../../../experiments/mnist.toml");
@@ -189,6 +189,17 @@ enum Command {
         /// File to write
         out: PathBuf,
     },
+    /// Check a GPU: correctness, speed, quality, in at most eight minutes; without one, say so
+    GpuCheck {
+        #[command(flatten)]
+        experiment: ExperimentArgs,
+        /// The same on the CPU, to see that the command works
+        #[arg(long)]
+        rehearse: bool,
+        /// Folder for gpu-check.json and its chart
+        #[arg(long, value_name = "DIR", default_value = "results/gpu-check")]
+        out: PathBuf,
+    },
     /// Time a training step (see `just bench-pytorch`)
     BenchStep {
         #[command(flatten)]
@@ -358,6 +369,15 @@ impl Cli {
             Command::Config { action: ConfigAction::Show(args) } => {
                 let (_, experiment) = args.resolve(Device::Cpu)?;
                 print!("{}", toml::to_string(&experiment)?);
+            }
+            Command::GpuCheck { mut experiment, rehearse, out } => {
+                let session = start(search)?;
+                if experiment.preset == "auto" {
+                    experiment.preset = "gpu".to_owned();
+                }
+                let (_, mut experiment) = experiment.resolve(session.device)?;
+                let (data, _) = loading::load_or_stand_in(&mut experiment, &session, false)?;
+                gpu_check::check(&out, experiment, &data, rehearse, &session)?;
             }
             Command::Reproduce { experiment, strict_data, check } => {
                 let session = start(search)?;

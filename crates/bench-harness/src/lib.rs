@@ -30,6 +30,7 @@
 //! | [`features`] | training the classifier behind `cnn-fid` |
 //! | [`chart`] | charts that a script describes |
 //! | [`bench_step`] | the time of a training step |
+//! | [`gpu_check`] | correctness, speed and quality on a GPU |
 //! | [`doctor`] | what this machine has |
 //! | [`progress`] | bars and log lines |
 //! | [`session`] | device, data search, Ctrl-C |
@@ -49,6 +50,7 @@ pub mod export;
 pub mod features;
 pub mod figures;
 pub mod generate;
+pub mod gpu_check;
 pub mod levels;
 pub mod likelihood;
 pub mod loading;

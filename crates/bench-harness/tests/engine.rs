@@ -224,3 +224,21 @@ fn tensorboard_and_the_grids_of_a_training_are_there() {
     let levels = &lines(&run)[0]["levels"];
     assert!(levels.as_array().unwrap().iter().any(|bin| bin["error"].is_f64()), "{levels}");
 }
+
+#[test]
+fn a_gpu_is_checked_where_there_is_one() {
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().join("check");
+    let name = out.to_str().unwrap();
+    let output = succeeds(dale(folder.path(), &["--device", "cpu", "gpu-check", "--out", name]));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("nothing to check"), "{}", stderr(&output));
+    assert!(!out.exists());
+    // The same way on the CPU.
+    let mut arguments = tiny("gpu-check", &["--rehearse", "--device", "cpu", "--out", name]);
+    arguments[3] = "gpu";
+    succeeds(dale(folder.path(), &arguments));
+    let found: Value = serde_json::from_slice(&fs::read(out.join("gpu-check.json")).unwrap()).unwrap();
+    assert_eq!(found["difference_from_cpu"], 0.0);
+    assert!(found["cnn_fid"].as_f64().unwrap() > 0.0 && found["step_seconds"]["tf32"].as_f64().unwrap() > 0.0);
+    assert!(out.join("gpu-check.svg").is_file());
+}

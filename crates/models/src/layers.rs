@@ -1,8 +1,9 @@
 //! The layers of the U-Net: each knows its parameters' ids and computes with the [`Weights`] it is given.
 
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 use crate::Result;
+use crate::native::attention::attention;
 use crate::native::norm_silu::norm_silu;
 use crate::params::{Init, Layout, ParamId, Weights};
 
@@ -194,31 +195,10 @@ impl Attention {
     pub fn forward(&self, w: &Weights, x: &Tensor) -> Result<Tensor> {
         let (b, c, rows, cols) = x.size4()?;
         let qkv = self.qkv.forward(w, &self.norm.forward(w, x)?)?;
-        let each = c / self.heads;
-        let qkv = qkv.f_view([b, 3, self.heads, each, rows * cols])?;
-        let (q, k, v) = (qkv.f_select(1, 0)?, qkv.f_select(1, 1)?, qkv.f_select(1, 2)?);
-        let out = attend(&q, &k, &v)?.f_reshape([b, c, rows, cols])?;
+        let qkv = qkv.f_reshape([b, 3, self.heads, c / self.heads, rows * cols])?;
+        let out = attention(&qkv)?.f_reshape([b, c, rows, cols])?;
         Ok(x.f_add(&self.project.forward(w, &out)?)?)
     }
-}
-
-/// Scaled dot-product attention of `q, k, v: [B, heads, features, positions]`; the same shape.
-///
-/// On a GPU libtorch's fused kernel; on a CPU two batched products, since its fused kernel is slower there for a few dozen positions,
-/// and its plain one computes bf16 in f32.
-fn attend(q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
-    if q.device() != Device::Cpu {
-        let rows = |t: &Tensor| t.f_transpose(-1, -2);
-        let (q, k, v) = (rows(q)?, rows(k)?, rows(v)?);
-        let out = Tensor::f_scaled_dot_product_attention(&q, &k, &v, None::<&Tensor>, 0.0, false, None, false)?;
-        return Ok(out.f_transpose(-1, -2)?);
-    }
-    let (b, heads, each, positions) = q.size4()?;
-    let flat = |t: &Tensor| t.f_reshape([b * heads, each, positions]);
-    let scaled = flat(q)?.f_mul_scalar(1.0 / (each as f64).sqrt())?;
-    // [positions of k, positions of q]: normalized along the first, so that v multiplies from the left.
-    let weights = flat(k)?.f_transpose(-1, -2)?.f_bmm(&scaled)?.f_softmax(-2, q.kind())?;
-    Ok(flat(v)?.f_bmm(&weights)?.f_view([b, heads, each, positions])?)
 }
 
 /// Cosines and sines of the log noise level, followed by two linear layers with SiLU between them.
@@ -275,23 +255,5 @@ impl ClassEmbedding {
         let out = w.get(self.weight).f_index_select(0, &index)?;
         w.seen(self.weight, &index, &out)?;
         Ok(out)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn attention_is_scaled_dot_product_attention() {
-        let part = |pace: f64| {
-            let wave = (Tensor::arange(2 * 3 * 4 * 5, (Kind::Float, Device::Cpu)) * pace).sin() * 2.0;
-            wave.reshape([2, 3, 4, 5])
-        };
-        let (q, k, v) = (part(1.3), part(0.7), part(2.1));
-        let rows = |t: &Tensor| t.transpose(-1, -2);
-        let (a, b, c) = (rows(&q), rows(&k), rows(&v));
-        let expected = Tensor::scaled_dot_product_attention(&a, &b, &c, None::<&Tensor>, 0.0, false, None, false);
-        assert!(attend(&q, &k, &v).unwrap().allclose(&rows(&expected), 1e-5, 1e-6, false));
     }
 }

@@ -23,7 +23,7 @@ use crate::tensorboard::{Colorspace, EventWriter};
 const PROBE: usize = 256;
 
 /// Noise of the probe; nothing else draws from it.
-const PROBE_NOISE: Stream = Stream(69);
+pub const PROBE_NOISE: Stream = Stream(69);
 
 /// One line of the log.
 #[derive(Debug)]

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `adam.rs` | libtorch's fused Adam and AdamW, with the flag that skips a step |
 //! | `gradient.rs` | a leaf is given the storage of its gradient |
+//! | `attention.rs` | attention over the positions of a small feature map |
 //! | `norm_silu.rs` | group normalization, scale and shift, SiLU in one pass |
 //! | `context.rs` | TF32 on or off |
 
@@ -12,6 +13,7 @@ use std::ffi::{CStr, c_char, c_int};
 use crate::Result;
 
 pub(crate) mod adam;
+pub(crate) mod attention;
 pub(crate) mod context;
 pub(crate) mod gradient;
 pub(crate) mod norm_silu;

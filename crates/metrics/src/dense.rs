@@ -1,4 +1,4 @@
-//! The few dense operations that the metrics need, on row-major `f64` arrays, by `faer`.
+//! The few dense operations that the metrics need, on row-major arrays, by `faer`.
 //!
 //! How many threads work on one operation is the caller's choice: a bootstrap runs many small ones at once, each on one thread,
 //! which also makes its result independent of the number of threads.
@@ -9,6 +9,8 @@ use faer::linalg::evd::{ComputeEigenvectors, self_adjoint_evd, self_adjoint_evd_
 use faer::linalg::matmul;
 use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::linalg::svd::{ComputeSvdVectors, svd, svd_scratch};
+use faer::traits::RealField;
+use faer::traits::math_utils::one;
 use faer::{Accum, Mat, MatMut, MatRef, Par};
 use ndarray::{Array1, Array2, ArrayView2};
 
@@ -25,7 +27,7 @@ pub(crate) struct Eigen {
     pub(crate) vectors: Array2<f64>,
 }
 
-fn view<'a>(matrix: &'a ArrayView2<'_, f64>) -> MatRef<'a, f64> {
+fn view<'a, T>(matrix: &'a ArrayView2<'_, T>) -> MatRef<'a, T> {
     // Strides are in elements for both libraries; going through the slice keeps the code safe.
     match matrix.as_slice() {
         Some(slice) => MatRef::from_row_major_slice(slice, matrix.nrows(), matrix.ncols()),
@@ -33,7 +35,7 @@ fn view<'a>(matrix: &'a ArrayView2<'_, f64>) -> MatRef<'a, f64> {
     }
 }
 
-fn view_mut(matrix: &mut Array2<f64>) -> MatMut<'_, f64> {
+fn view_mut<T>(matrix: &mut Array2<T>) -> MatMut<'_, T> {
     let (rows, columns) = matrix.dim();
     match matrix.as_slice_mut() {
         Some(slice) => MatMut::from_row_major_slice_mut(slice, rows, columns),
@@ -77,8 +79,23 @@ pub(crate) fn mirror_lower(matrix: &mut Array2<f64>) {
 }
 
 /// `target = a bᵀ`. `a`: n × d, `b`: m × d, `target`: n × m.
-pub(crate) fn product_transposed(target: &mut Array2<f64>, a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>, par: Par) {
-    matmul::matmul(view_mut(target), Accum::Replace, view(&a), view(&b).transpose(), 1.0, par);
+pub(crate) fn product_transposed<T: RealField>(
+    target: &mut Array2<T>,
+    a: ArrayView2<'_, T>,
+    b: ArrayView2<'_, T>,
+    par: Par,
+) {
+    matmul::matmul(view_mut(target), Accum::Replace, view(&a), view(&b).transpose(), one::<T>(), par);
+}
+
+/// `target += a bᵀ`, shapes as above.
+pub(crate) fn add_product_transposed(
+    target: &mut Array2<f64>,
+    a: ArrayView2<'_, f64>,
+    b: ArrayView2<'_, f64>,
+    par: Par,
+) {
+    matmul::matmul(view_mut(target), Accum::Add, view(&a), view(&b).transpose(), 1.0, par);
 }
 
 /// Eigendecomposition of a symmetric matrix, of which the lower triangle is read.

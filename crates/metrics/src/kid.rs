@@ -20,6 +20,9 @@ use crate::splitmix::SplitMix64;
 /// Side of a block of the kernel matrix; no more than one block for each thread is ever in memory.
 const BLOCK: usize = 512;
 
+/// Columns that are multiplied at once: a strip of a block, in `f64`, stays in the cache.
+const COLUMNS: usize = 256;
+
 /// Addresses of the two sides' draws.
 const SAMPLE_STREAM: u64 = 0x6b69_6401;
 const REFERENCE_STREAM: u64 = 0x6b69_6402;
@@ -149,26 +152,55 @@ fn sum_blocks(
     let scale = 1.0 / a.ncols() as f64;
     let sums: Vec<f64> = pairs
         .par_iter()
-        .map(|&(i, j)| {
-            let (left, right) = (block(a, i), block(b, j));
-            let mut kernel = Array2::zeros((left.nrows(), right.nrows()));
-            dense::product_transposed(&mut kernel, left.view(), right.view(), Par::Seq);
+        .map_init(Buffers::default, |buffers, &(i, j)| {
+            let kernel = buffers.products(a, i, b, j);
             kernel.mapv_inplace(|dot| {
-                let base = dot.mul_add(scale, 1.0);
+                let base = dot * scale + 1.0;
                 base * base * base
             });
-            reduce(&kernel, i, j)
+            reduce(kernel, i, j)
         })
         .collect();
     // Collected in the order of the pairs: the sum is the same for every number of threads.
     sums.iter().sum()
 }
 
-fn block(features: ArrayView2<'_, f32>, index: usize) -> Array2<f64> {
+/// What one thread works in: fresh memory for each block would cost as much as a good part of the product.
+#[derive(Default)]
+struct Buffers {
+    left: Array2<f64>,
+    right: Array2<f64>,
+    kernel: Array2<f64>,
+}
+
+impl Buffers {
+    /// The products of block `i` of `a` with block `j` of `b`.
+    fn products(&mut self, a: ArrayView2<'_, f32>, i: usize, b: ArrayView2<'_, f32>, j: usize) -> &mut Array2<f64> {
+        let (a, b) = (block(a, i), block(b, j));
+        resize(&mut self.kernel, (a.nrows(), b.nrows()));
+        self.kernel.fill(0.0);
+        for (a, b) in a.axis_chunks_iter(Axis(1), COLUMNS).zip(b.axis_chunks_iter(Axis(1), COLUMNS)) {
+            widen(&mut self.left, a);
+            widen(&mut self.right, b);
+            dense::add_product_transposed(&mut self.kernel, self.left.view(), self.right.view(), Par::Seq);
+        }
+        &mut self.kernel
+    }
+}
+
+fn block(features: ArrayView2<'_, f32>, index: usize) -> ArrayView2<'_, f32> {
     let start = index * BLOCK;
     let end = (start + BLOCK).min(features.nrows());
-    let rows = features.slice_axis(Axis(0), (start..end).into());
-    let mut wide = Array2::zeros(rows.dim());
-    wide.zip_mut_with(&rows, |to, &from| *to = f64::from(from));
-    wide
+    features.slice_axis_move(Axis(0), (start..end).into())
+}
+
+fn resize(buffer: &mut Array2<f64>, shape: (usize, usize)) {
+    if buffer.dim() != shape {
+        *buffer = Array2::zeros(shape);
+    }
+}
+
+fn widen(buffer: &mut Array2<f64>, values: ArrayView2<'_, f32>) {
+    resize(buffer, values.dim());
+    buffer.zip_mut_with(&values, |to, &from| *to = f64::from(from));
 }

@@ -20,15 +20,24 @@ pub mod bootstrap;
 pub mod error;
 pub mod fid;
 pub mod fingerprint;
+pub mod interval;
 pub mod kid;
+pub mod memorization;
 pub mod moments;
+pub mod neighbours;
+pub mod prdc;
 pub mod splitmix;
 
 mod dense;
+mod screen;
 
 pub use bootstrap::{Bootstrap, BootstrapOptions, Resampled, bootstrap_fid};
 pub use error::{MetricsError, Set};
 pub use fid::{Condition, Frechet, Prepared, fid, frechet};
 pub use fingerprint::{Fingerprint, FingerprintMismatch};
+pub use interval::{Interval, Resampling};
 pub use kid::{KidOptions, KidSpread, kid_exact, kid_subsets};
+pub use memorization::{Memorization, MemorizationOptions, Nearest, memorization};
 pub use moments::{Accumulator, Moments};
+pub use neighbours::{Neighbours, nearest, nearest_others};
+pub use prdc::{Prdc, PrdcOptions, prdc};

@@ -12,6 +12,8 @@
 //! which turns complex on rank-deficient covariances), and takes no square root of a rounding error: directions whose eigenvalue is
 //! below `d ε λ_max` are noise of the covariance itself and are left out of F.
 
+use std::fmt;
+
 use faer::Par;
 use ndarray::{Array2, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
@@ -44,6 +46,30 @@ impl Condition {
     /// Whether there are too few rows for a covariance of full rank (N ≤ d): the distance is then biased upwards by much.
     pub fn too_few_rows(&self) -> bool {
         self.n > 0 && self.n <= self.dimension
+    }
+
+    /// The same as something to print, with both numbers.
+    pub fn warning(&self) -> Option<FewRows> {
+        self.too_few_rows().then_some(FewRows { rows: self.n, features: self.dimension })
+    }
+}
+
+/// A covariance from no more rows than features. The distance is computed all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FewRows {
+    /// Rows N.
+    pub rows: usize,
+    /// Features d.
+    pub features: usize,
+}
+
+impl fmt::Display for FewRows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rows, features } = self;
+        write!(
+            f,
+            "{rows} rows for {features} features: the covariance cannot have full rank, and the distance is biased upwards"
+        )
     }
 }
 

@@ -125,6 +125,31 @@ fn the_bootstrap_spread_is_the_spread_of_fresh_draws() {
 }
 
 #[test]
+fn known_gaussians_lie_within_the_bootstrap_interval() {
+    // N(½, diag(s²)) against N(0, 1): d² = d/4 + Σ (s − 1)².
+    let stretch = Array1::linspace(0.5_f32, 2.0, 6);
+    let truth = 1.5 + stretch.iter().map(|&s| (f64::from(s) - 1.0).powi(2)).sum::<f64>();
+    let sample = normal(4000, 6, 11) * stretch + 0.5;
+    let options = BootstrapOptions { resamples: 200, resampled: Resampled::Both, ..Default::default() };
+    let found = bootstrap_fid(sample.view(), normal(4000, 6, 12).view(), &options).unwrap();
+    assert!(found.low < truth && truth < found.high, "{} to {}, truth {truth}", found.low, found.high);
+    assert!(found.high - found.low < 0.2 * truth);
+}
+
+#[test]
+fn too_few_rows_are_a_warning_that_names_both_numbers() {
+    let (few, many) = (normal(20, 30, 1), normal(40, 30, 2));
+    let found = fid(few.view(), many.view()).unwrap();
+    let warning = found.sample.warning().expect("20 rows for 30 features");
+    assert_eq!(
+        warning.to_string(),
+        "20 rows for 30 features: the covariance cannot have full rank, and the distance is biased upwards"
+    );
+    assert_eq!((warning.rows, warning.features), (20, 30));
+    assert!(found.reference.warning().is_none());
+}
+
+#[test]
 fn bad_input_is_named() {
     let good = normal(10, 3, 1);
     let mut bad = good.clone();

@@ -12,7 +12,8 @@
 //! | `subset`, `subsets` | rows and number of the kernel distance's subsets |
 //! | `smallest` | smallest size of the extrapolation |
 //!
-//! Defaults are the library's, cut down to the rows that there are. Seconds are those of the computation alone.
+//! Defaults are the library's, cut down to the rows that there are. Seconds are those of the computation alone; the peak is that of the
+//! whole program's memory, where the system tells (Linux).
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -27,6 +28,8 @@ use ndarray::{Array2, ArrayView2};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+const METRICS: [&str; 8] =
+    ["fid", "fid-infinity", "kid", "kid-subsets", "sliced-wasserstein", "prdc", "memorization", "inception"];
 const SETTINGS: [&str; 6] = ["only", "logits", "k", "subset", "subsets", "smallest"];
 
 fn main() -> ExitCode {
@@ -54,6 +57,10 @@ fn run(arguments: Vec<String>) -> Result<Value, Box<dyn Error>> {
         }
         settings.insert(name, value);
     }
+    let only: Option<Vec<&str>> = settings.get("only").map(|names| names.split(',').collect());
+    if let Some(name) = only.iter().flatten().find(|name| !METRICS.contains(name)) {
+        return Err(format!("no metric is called `{name}`; there are {}", METRICS.join(", ")).into());
+    }
     let number = |name: &str, default: usize| match settings.get(name) {
         Some(value) => value.parse().map_err(|error| format!("{name}={value}: {error}")),
         None => Ok(default),
@@ -62,8 +69,7 @@ fn run(arguments: Vec<String>) -> Result<Value, Box<dyn Error>> {
     let (a, b) = (sample.view(), reference.view());
     let smaller = a.nrows().min(b.nrows());
 
-    let mut report =
-        Report { only: settings.get("only").map(|names| names.split(',').collect()), ..Default::default() };
+    let mut report = Report { only, ..Default::default() };
     report.add("fid", || fid(a, b))?;
     let smallest = number("smallest", InfiniteOptions::default().smallest.min(a.nrows() / 2))?;
     report.add("fid-infinity", || fid_infinity(a, b, &InfiniteOptions { smallest, ..Default::default() }))?;
@@ -86,6 +92,7 @@ fn run(arguments: Vec<String>) -> Result<Value, Box<dyn Error>> {
         "reference": shape(b),
         "metrics": report.metrics,
         "seconds": report.seconds,
+        "peak_bytes": peak_bytes(),
     }))
 }
 
@@ -95,6 +102,12 @@ fn read(path: &str) -> Result<Array2<f32>, String> {
 
 fn shape(features: ArrayView2<'_, f32>) -> [usize; 2] {
     [features.nrows(), features.ncols()]
+}
+
+fn peak_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| 1024 * kib)
 }
 
 #[derive(Default)]

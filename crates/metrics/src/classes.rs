@@ -19,7 +19,7 @@ pub enum Classes<'a> {
 impl<'a> Classes<'a> {
     fn values(&self) -> ArrayView2<'a, f32> {
         match self {
-            Self::Logits(values) | Self::Probabilities(values) => values.clone(),
+            Self::Logits(values) | Self::Probabilities(values) => *values,
         }
     }
 

@@ -1,6 +1,6 @@
 //! The k nearest rows of one feature matrix to every row of another, by Euclidean distance.
 //!
-//! Blocks of single precision products ([`screen`](crate::screen), with bounds that always hold) rule out nearly everything: a point
+//! Blocks of single precision products (`screen.rs`, with bounds that always hold) rule out nearly everything: a point
 //! can be among the k nearest of a query only if the lower bound of its distance does not pass the k-th smallest upper bound. The few
 //! that remain are measured again in `f64` on the original rows, so distances, their order and the indices are exact. Equal distances
 //! are ordered by index.

@@ -10,7 +10,7 @@
 //! Precision and recall: Kynkäänniemi, Karras, Laine, Lehtinen and Aila, *Improved precision and recall metric for assessing
 //! generative models*, 2019. Density and coverage: Naeem, Oh, Uh, Choi and Yoo, *Reliable fidelity and diversity metrics for
 //! generative models*, 2020. A row on the surface of a ball is outside of it (`<`), as in the authors' package `prdc`, whose numbers
-//! these are. Every comparison is decided on exact distances ([`screen`](crate::screen)).
+//! these are. Every comparison is decided on exact distances (`screen.rs`).
 
 use ndarray::ArrayView2;
 use rayon::prelude::*;

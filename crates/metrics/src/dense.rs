@@ -5,6 +5,7 @@
 
 use faer::diag::Diag;
 use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::linalg::cholesky::llt::factor::{cholesky_in_place, cholesky_in_place_scratch};
 use faer::linalg::evd::{ComputeEigenvectors, self_adjoint_evd, self_adjoint_evd_scratch};
 use faer::linalg::matmul;
 use faer::linalg::matmul::triangular::{self, BlockStructure};
@@ -59,6 +60,22 @@ pub(crate) fn add_gram_lower(target: &mut Array2<f64>, rows: ArrayView2<'_, f64>
     );
 }
 
+/// `target = rows rowsᵀ`, lower triangle only. `rows`: k × d, `target`: k × k.
+pub(crate) fn row_products_lower(target: &mut Array2<f64>, rows: ArrayView2<'_, f64>, par: Par) {
+    let rows = view(&rows);
+    triangular::matmul(
+        view_mut(target),
+        BlockStructure::TriangularLower,
+        Accum::Replace,
+        rows,
+        BlockStructure::Rectangular,
+        rows.transpose(),
+        BlockStructure::Rectangular,
+        1.0,
+        par,
+    );
+}
+
 /// `target += scale · v vᵀ`, lower triangle only.
 pub(crate) fn add_outer_lower(target: &mut Array2<f64>, scale: f64, v: &Array1<f64>) {
     for (i, mut row) in target.outer_iter_mut().enumerate() {
@@ -76,6 +93,11 @@ pub(crate) fn mirror_lower(matrix: &mut Array2<f64>) {
             matrix[(column, row)] = matrix[(row, column)];
         }
     }
+}
+
+/// `target = a b`. `a`: n × k, `b`: k × m, `target`: n × m.
+pub(crate) fn product(target: &mut Array2<f64>, a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>, par: Par) {
+    matmul::matmul(view_mut(target), Accum::Replace, view(&a), view(&b), 1.0, par);
 }
 
 /// `target = a bᵀ`. `a`: n × d, `b`: m × d, `target`: n × m.
@@ -117,6 +139,33 @@ pub(crate) fn symmetric_eigen(matrix: ArrayView2<'_, f64>, par: Par) -> Result<E
         values: (0..dimension).map(|i| values[i]).collect(),
         vectors: Array2::from_shape_fn((dimension, dimension), |(i, j)| vectors[(j, i)]),
     })
+}
+
+/// Eigenvalues of a symmetric matrix in nondecreasing order; its lower triangle is read.
+pub(crate) fn symmetric_eigenvalues(matrix: ArrayView2<'_, f64>, par: Par) -> Result<Vec<f64>, MetricsError> {
+    let dimension = matrix.nrows();
+    let mut values = Diag::<f64>::zeros(dimension);
+    let scratch = self_adjoint_evd_scratch::<f64>(dimension, ComputeEigenvectors::No, par, Default::default());
+    let mut memory = MemBuffer::new(scratch);
+    self_adjoint_evd(view(&matrix), values.as_mut(), None, par, MemStack::new(&mut memory), Default::default())
+        .map_err(|_| MetricsError::NoConvergence { what: "eigendecomposition", dimension })?;
+    Ok((0..dimension).map(|i| values[i]).collect())
+}
+
+/// `F`, upper triangular, with `matrix = FᵀF`, when the symmetric matrix is positive definite; its lower triangle is read.
+pub(crate) fn cholesky(matrix: &Array2<f64>, par: Par) -> Option<Array2<f64>> {
+    let dimension = matrix.nrows();
+    let mut lower = matrix.clone();
+    let mut memory = MemBuffer::new(cholesky_in_place_scratch::<f64>(dimension, par, Default::default()));
+    let stack = MemStack::new(&mut memory);
+    cholesky_in_place(view_mut(&mut lower), Default::default(), par, stack, Default::default()).ok()?;
+    let mut upper = Array2::zeros((dimension, dimension));
+    for row in 0..dimension {
+        for column in 0..=row {
+            upper[(column, row)] = lower[(row, column)];
+        }
+    }
+    Some(upper)
 }
 
 /// Singular values of a matrix, in nonincreasing order.

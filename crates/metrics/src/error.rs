@@ -240,6 +240,10 @@ pub(crate) fn check_present(features: ArrayView2<'_, f32>, set: Set) -> Result<(
 
 /// Checks that all values are finite.
 pub(crate) fn check_finite(features: ArrayView2<'_, f32>, set: Set) -> Result<(), MetricsError> {
+    // The common case without the cost of indices.
+    if features.iter().all(|value| value.is_finite()) {
+        return Ok(());
+    }
     match features.indexed_iter().find(|(_, value)| !value.is_finite()) {
         Some(((row, column), &value)) => Err(MetricsError::NonFinite { set, row, column, value }),
         None => Ok(()),

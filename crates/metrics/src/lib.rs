@@ -44,6 +44,7 @@ pub mod sliced;
 pub mod splitmix;
 
 mod dense;
+mod nuclear;
 mod screen;
 
 pub use bootstrap::{Bootstrap, BootstrapOptions, Resampled, bootstrap_fid};

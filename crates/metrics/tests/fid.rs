@@ -93,6 +93,25 @@ fn order_and_batches_change_nothing() {
 }
 
 #[test]
+fn wide_features_of_any_condition_do_not_see_order_or_sides() {
+    // Equal scales, scales over six decades, and fewer rows than features.
+    for (rows, columns, decades) in [(1200, 100, 0.0), (1200, 100, 6.0), (150, 220, 2.0)] {
+        let scales = Array1::from_shape_fn(columns, |j| 10_f32.powf(-decades * j as f32 / columns as f32));
+        let a = normal(rows, columns, 2) * &scales;
+        let b = (normal(rows, columns, 3) * 1.3 + 0.2) * &scales;
+        let expected = fid(a.view(), b.view()).unwrap().distance;
+        let order = metrics::splitmix::SplitMix64::new(4).choose(rows, rows);
+        let shuffled = a.select(Axis(0), &order);
+        for found in [fid(shuffled.view(), b.view()), fid(b.view(), a.view())] {
+            let found = found.unwrap().distance;
+            assert!((found / expected - 1.0).abs() < 1e-12, "{columns}, {decades}: {found} {expected}");
+        }
+        let itself = fid(a.view(), a.view()).unwrap();
+        assert!(itself.distance < 1e-9, "{columns}, {decades}: {itself:?}");
+    }
+}
+
+#[test]
 fn a_bootstrap_is_the_same_on_any_number_of_threads() {
     let (a, b) = (normal(600, 12, 5), normal(500, 12, 6));
     let options = BootstrapOptions { resamples: 20, resampled: Resampled::Both, ..Default::default() };

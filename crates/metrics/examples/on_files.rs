@@ -72,7 +72,8 @@ fn run(arguments: Vec<String>) -> Result<Value, Box<dyn Error>> {
     let mut report = Report { only, ..Default::default() };
     report.add("fid", || fid(a, b))?;
     let smallest = number("smallest", InfiniteOptions::default().smallest.min(a.nrows() / 2))?;
-    report.add("fid-infinity", || fid_infinity(a, b, &InfiniteOptions { smallest, ..Default::default() }))?;
+    let sizes = InfiniteOptions::default().sizes.min(a.nrows().saturating_sub(smallest) + 1);
+    report.add("fid-infinity", || fid_infinity(a, b, &InfiniteOptions { sizes, smallest, ..Default::default() }))?;
     report.add("kid", || kid_exact(a, b))?;
     let defaults = KidOptions::default();
     let (size, subsets) = (number("subset", defaults.size.min(smaller))?, number("subsets", defaults.subsets)?);

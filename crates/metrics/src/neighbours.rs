@@ -221,6 +221,14 @@ mod tests {
     }
 
     #[test]
+    fn the_largest_and_smallest_numbers() {
+        for scale in [f32::MAX, f32::MIN_POSITIVE, 1e-45] {
+            let points = lattice(60, 3, 9, 1).mapv(|v| (v - 100.5) * scale);
+            assert_eq!(pairs(&nearest_others(points.view(), 3).unwrap()), naive(&points, &points, 3, true), "{scale}");
+        }
+    }
+
+    #[test]
     fn bad_input_is_named() {
         let good = lattice(5, 2, 4, 1);
         let error = nearest(good.view(), good.view(), 6).unwrap_err();

@@ -87,6 +87,13 @@ oracle-samplers:
     .venv/bin/python -m pip install --quiet --disable-pip-version-check diffusers==0.42.1
     .venv/bin/python scripts/oracle_samplers.py
 
+# The metrics against scipy, pytorch-fid, torch-fidelity, torchmetrics, prdc and scikit-learn; `--speed` times them (needs `just setup-pytorch`)
+parity-metrics *arguments:
+    cargo build --quiet --release -p metrics --example on_files
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check scipy==1.17.1 scikit-learn==1.9.1 torchvision==0.26.0 tqdm
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps prdc==0.2 pytorch-fid==0.3.0 torch-fidelity==0.4.0 torchmetrics==1.9.0 lightning-utilities==0.15.3 packaging==26.4
+    .venv/bin/python scripts/parity_metrics.py "$@"
+
 # The forward process with its noise against numpy, on one core, side by side (needs numpy: `just setup-pytorch` has it)
 bench-perturb *arguments:
     cargo build --release -p gbm-sde --example perturb_speed

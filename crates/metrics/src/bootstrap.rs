@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::dense;
 use crate::error::{MetricsError, Set, check_pair};
 use crate::fid::Prepared;
+use crate::interval::quantile;
 use crate::moments::Moments;
 use crate::splitmix::SplitMix64;
 
@@ -165,14 +166,6 @@ fn weighted_moments(features: ArrayView2<'_, f32>, center: &Array1<f64>, counts:
     Moments::from_parts(n as usize, center + &delta, scatter)
 }
 
-/// Quantile of sorted values with linear interpolation between the neighbours (numpy's default).
-fn quantile(sorted: &[f64], probability: f64) -> f64 {
-    let position = probability * (sorted.len() - 1) as f64;
-    let below = position.floor() as usize;
-    let above = (below + 1).min(sorted.len() - 1);
-    sorted[below] + (position - below as f64) * (sorted[above] - sorted[below])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -194,13 +187,5 @@ mod tests {
         for (a, b) in weighted.mean().iter().zip(repeated.mean()) {
             assert!((a - b).abs() < 1e-13, "{a} {b}");
         }
-    }
-
-    #[test]
-    fn quantiles_interpolate() {
-        let sorted = [0.0, 1.0, 2.0, 4.0];
-        assert_eq!(quantile(&sorted, 0.0), 0.0);
-        assert_eq!(quantile(&sorted, 0.5), 1.5);
-        assert_eq!(quantile(&sorted, 1.0), 4.0);
     }
 }

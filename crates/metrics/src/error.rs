@@ -34,6 +34,12 @@ pub enum MetricsError {
         /// Its number of rows.
         rows: usize,
     },
+    /// A matrix without rows, where one would do.
+    #[error("the {set} features have no rows")]
+    NoRows {
+        /// The matrix.
+        set: Set,
+    },
     /// A feature matrix without columns.
     #[error("the {set} features have no columns")]
     NoColumns {
@@ -133,6 +139,70 @@ pub enum MetricsError {
     /// The level of an interval is not inside (0, 1).
     #[error("the level of the interval is {0}; it must lie between 0 and 1")]
     Level(f64),
+    /// More neighbours are asked for than there are other rows.
+    #[error("{k} nearest neighbours are asked for, but there are only {available} {set} rows to choose from")]
+    Neighbours {
+        /// Neighbours asked for.
+        k: usize,
+        /// Rows there are, without the row itself where it is one of them.
+        available: usize,
+        /// The matrix.
+        set: Set,
+    },
+    /// More rows are asked for than there are.
+    #[error("{what} is {value}; it cannot be more than the {available} {set} rows")]
+    TooLarge {
+        /// Which option.
+        what: &'static str,
+        /// What was given.
+        value: usize,
+        /// Rows there are.
+        available: usize,
+        /// The matrix.
+        set: Set,
+    },
+    /// A number that must be positive and finite.
+    #[error("{what} is {value}; it must be positive and finite")]
+    NotPositiveNumber {
+        /// Which option.
+        what: &'static str,
+        /// What was given.
+        value: f64,
+    },
+    /// A row of class probabilities with a negative entry, or one that does not add up to 1.
+    #[error("row {row} is not a probability distribution: its smallest entry is {smallest} and its sum {sum}")]
+    NotProbability {
+        /// Row (image), counted from 0.
+        row: usize,
+        /// Smallest entry.
+        smallest: f64,
+        /// Sum of the row.
+        sum: f64,
+    },
+    /// Histograms over different numbers of classes.
+    #[error("the sample has {sample} classes and the reference {reference}")]
+    ClassMismatch {
+        /// Classes of the sample side.
+        sample: usize,
+        /// Classes of the reference side.
+        reference: usize,
+    },
+    /// A histogram without a single count.
+    #[error("the {set} histogram is empty: all its {classes} counts are zero")]
+    EmptyHistogram {
+        /// The histogram.
+        set: Set,
+        /// Its number of classes.
+        classes: usize,
+    },
+    /// Images of a class that cannot occur.
+    #[error("{count} images are of class {class}, whose expected probability is 0")]
+    ImpossibleClass {
+        /// The class, counted from 0.
+        class: usize,
+        /// Images found in it.
+        count: u64,
+    },
     /// An eigenvalue or singular value iteration did not converge.
     #[error("the {what} of a {dimension} × {dimension} matrix did not converge")]
     NoConvergence {
@@ -157,8 +227,23 @@ pub(crate) fn check_features(features: ArrayView2<'_, f32>, set: Set) -> Result<
     check_finite(features, set)
 }
 
+/// Checks that a feature matrix has a row, a column, and only finite values.
+pub(crate) fn check_present(features: ArrayView2<'_, f32>, set: Set) -> Result<(), MetricsError> {
+    if features.nrows() == 0 {
+        return Err(MetricsError::NoRows { set });
+    }
+    if features.ncols() == 0 {
+        return Err(MetricsError::NoColumns { set });
+    }
+    check_finite(features, set)
+}
+
 /// Checks that all values are finite.
 pub(crate) fn check_finite(features: ArrayView2<'_, f32>, set: Set) -> Result<(), MetricsError> {
+    // The common case without the cost of indices.
+    if features.iter().all(|value| value.is_finite()) {
+        return Ok(());
+    }
     match features.indexed_iter().find(|(_, value)| !value.is_finite()) {
         Some(((row, column), &value)) => Err(MetricsError::NonFinite { set, row, column, value }),
         None => Ok(()),

@@ -7,10 +7,12 @@
 //! Dowson and Landau, *The Fréchet distance between multivariate normal distributions*, 1982; as a measure of image quality Heusel et
 //! al., *GANs trained by a two time-scale update rule converge to a local Nash equilibrium*, 2017.
 //!
-//! The last trace is the sum of the singular values of `F₁ F₂ᵀ`, where `S = FᵀF`, `F = Λ^½ Vᵀ`, comes from a symmetric
-//! eigendecomposition. This is symmetric in the two sides, needs no square root of a matrix that is not symmetric (the usual route,
+//! The last trace is the sum of the singular values of `F₁ F₂ᵀ`, where `S = FᵀF`: by Cholesky where S has full rank, otherwise
+//! `F = Λ^½ Vᵀ` from a symmetric eigendecomposition. This is symmetric in the two sides, needs no square root of a matrix that is not symmetric (the usual route,
 //! which turns complex on rank-deficient covariances), and takes no square root of a rounding error: directions whose eigenvalue is
 //! below `d ε λ_max` are noise of the covariance itself and are left out of F.
+
+use std::fmt;
 
 use faer::Par;
 use ndarray::{Array2, ArrayView2, Axis};
@@ -19,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::dense;
 use crate::error::{MetricsError, Set, check_dimensions, check_pair};
 use crate::moments::Moments;
+use crate::nuclear::{SPLIT, Spread, nuclear_norm};
 
 /// Eigenvalues below minus this times the largest are no rounding error.
 const NEGATIVE_TOLERANCE: f64 = 1e-6;
@@ -44,6 +47,30 @@ impl Condition {
     /// Whether there are too few rows for a covariance of full rank (N ≤ d): the distance is then biased upwards by much.
     pub fn too_few_rows(&self) -> bool {
         self.n > 0 && self.n <= self.dimension
+    }
+
+    /// The same as something to print, with both numbers.
+    pub fn warning(&self) -> Option<FewRows> {
+        self.too_few_rows().then_some(FewRows { rows: self.n, features: self.dimension })
+    }
+}
+
+/// A covariance from no more rows than features. The distance is computed all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FewRows {
+    /// Rows N.
+    pub rows: usize,
+    /// Features d.
+    pub features: usize,
+}
+
+impl fmt::Display for FewRows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rows, features } = self;
+        write!(
+            f,
+            "{rows} rows for {features} features: the covariance cannot have full rank, and the distance is biased upwards"
+        )
     }
 }
 
@@ -83,19 +110,20 @@ impl Prepared {
 
     pub(crate) fn with(moments: Moments, par: Par) -> Result<Self, MetricsError> {
         let dimension = moments.dimension();
-        let eigen = dense::symmetric_eigen(moments.cov().view(), par)?;
-        let smallest = eigen.values.first().copied().unwrap_or(0.0);
-        let largest = eigen.values.last().copied().unwrap_or(0.0).max(0.0);
+        let values = dense::symmetric_eigenvalues(moments.cov().view(), par)?;
+        let smallest = values.first().copied().unwrap_or(0.0);
+        let largest = values.last().copied().unwrap_or(0.0).max(0.0);
         if smallest < -NEGATIVE_TOLERANCE * largest || (largest == 0.0 && smallest < 0.0) {
             return Err(MetricsError::NotPositive { smallest, largest });
         }
         let threshold = dimension as f64 * f64::EPSILON * largest;
-        let noise = eigen.values.iter().filter(|&&value| value <= threshold).count();
-        let clamped = eigen.values[..noise].iter().filter(|&&value| value != 0.0).count();
-        let mut factor = eigen.vectors.slice_axis(Axis(0), (noise..).into()).to_owned();
-        for (mut row, value) in factor.outer_iter_mut().zip(&eigen.values[noise..]) {
-            row *= value.sqrt();
-        }
+        let noise = values.iter().filter(|&&value| value <= threshold).count();
+        let clamped = values[..noise].iter().filter(|&&value| value != 0.0).count();
+        let triangular = if noise == 0 { dense::cholesky(moments.cov(), par) } else { None };
+        let factor = match triangular {
+            Some(factor) => factor,
+            None => rank_factor(&moments, noise, par)?,
+        };
         let condition = Condition { n: moments.n(), dimension, rank: dimension - noise, largest, smallest, clamped };
         Ok(Self { trace: moments.cov().diag().sum(), moments, factor, condition })
     }
@@ -126,7 +154,11 @@ impl Prepared {
         if !cross.is_empty() {
             dense::product_transposed(&mut cross, self.factor.view(), reference.factor.view(), par);
         }
-        let overlap: f64 = dense::singular_values(cross.view(), par)?.iter().sum();
+        // σ₁ ≤ √(λ_max λ'_max), and with square factors the smallest is at least √(λ_min λ'_min).
+        let (a, b) = (&self.condition, &reference.condition);
+        let full = a.rank == a.dimension && b.rank == b.dimension;
+        let narrow = full && a.smallest * b.smallest >= (SPLIT * SPLIT) * (a.largest * b.largest);
+        let overlap = nuclear_norm(cross, if narrow { Spread::Narrow } else { Spread::Unknown }, par)?;
         let covariance_term = self.trace + reference.trace - 2.0 * overlap;
         Ok(Frechet {
             distance: (mean_term + covariance_term).max(0.0),
@@ -136,6 +168,16 @@ impl Prepared {
             reference: reference.condition,
         })
     }
+}
+
+/// `Λ^½ Vᵀ` without the `noise` smallest eigenvalues.
+fn rank_factor(moments: &Moments, noise: usize, par: Par) -> Result<Array2<f64>, MetricsError> {
+    let eigen = dense::symmetric_eigen(moments.cov().view(), par)?;
+    let mut factor = eigen.vectors.slice_axis(Axis(0), (noise..).into()).to_owned();
+    for (mut row, value) in factor.outer_iter_mut().zip(&eigen.values[noise..]) {
+        row *= value.max(0.0).sqrt();
+    }
+    Ok(factor)
 }
 
 /// Fréchet distance between two Gaussians given by their moments.

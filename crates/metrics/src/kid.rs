@@ -9,7 +9,7 @@
 //! test*, 2012. Being unbiased it has mean 0 for equal distributions and is then negative half of the time.
 
 use faer::Par;
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2, ArrayViewMut1, Axis};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,10 @@ use crate::error::{MetricsError, Set, check_pair};
 use crate::splitmix::SplitMix64;
 
 /// Side of a block of the kernel matrix; no more than one block for each thread is ever in memory.
-const BLOCK: usize = 512;
+const BLOCK: usize = 256;
+
+/// Columns that are multiplied at once: a strip of a block, in `f64`, stays in the cache.
+const COLUMNS: usize = 256;
 
 /// Addresses of the two sides' draws.
 const SAMPLE_STREAM: u64 = 0x6b69_6401;
@@ -119,56 +122,82 @@ fn combine(within_a: f64, within_b: f64, across: f64, m: usize, n: usize) -> f64
 fn sum_within(features: ArrayView2<'_, f32>) -> f64 {
     let blocks = features.nrows().div_ceil(BLOCK);
     let pairs: Vec<(usize, usize)> = (0..blocks).flat_map(|i| (0..=i).map(move |j| (i, j))).collect();
-    sum_blocks(features, features, &pairs, |kernel, i, j| {
-        if i == j {
-            kernel.indexed_iter().filter(|((row, column), _)| column < row).map(|(_, value)| 2.0 * value).sum()
-        } else {
-            2.0 * sum_rows(kernel)
-        }
-    })
+    // Every pair once, and then twice: all of a block below the diagonal, and what lies below the diagonal of one on it.
+    2.0 * sum_blocks(features, features, &pairs, |i, j, row, columns| if i == j { row } else { columns })
 }
 
 /// Σ_{ij} k(xᵢ, yⱼ).
 fn sum_across(a: ArrayView2<'_, f32>, b: ArrayView2<'_, f32>) -> f64 {
     let (rows, columns) = (a.nrows().div_ceil(BLOCK), b.nrows().div_ceil(BLOCK));
     let pairs: Vec<(usize, usize)> = (0..rows).flat_map(|i| (0..columns).map(move |j| (i, j))).collect();
-    sum_blocks(a, b, &pairs, |kernel, _, _| sum_rows(kernel))
+    sum_blocks(a, b, &pairs, |_, _, _, columns| columns)
 }
 
-/// Row by row, so that rounding errors stay small and the order is fixed.
-fn sum_rows(kernel: &Array2<f64>) -> f64 {
-    kernel.outer_iter().map(|row| row.sum()).sum()
-}
-
+/// Sum of the kernel over blocks; `counted(i, j, row, columns)` says how many columns of a row of block (i, j) count.
 fn sum_blocks(
     a: ArrayView2<'_, f32>,
     b: ArrayView2<'_, f32>,
     pairs: &[(usize, usize)],
-    reduce: impl Fn(&Array2<f64>, usize, usize) -> f64 + Sync,
+    counted: impl Fn(usize, usize, usize, usize) -> usize + Sync,
 ) -> f64 {
     let scale = 1.0 / a.ncols() as f64;
     let sums: Vec<f64> = pairs
         .par_iter()
-        .map(|&(i, j)| {
-            let (left, right) = (block(a, i), block(b, j));
-            let mut kernel = Array2::zeros((left.nrows(), right.nrows()));
-            dense::product_transposed(&mut kernel, left.view(), right.view(), Par::Seq);
-            kernel.mapv_inplace(|dot| {
-                let base = dot.mul_add(scale, 1.0);
-                base * base * base
-            });
-            reduce(&kernel, i, j)
+        .map_init(Buffers::default, |buffers, &(i, j)| {
+            let products = buffers.products(a, i, b, j);
+            let columns = products.ncols();
+            // Row by row, so that rounding errors stay small and the order is fixed.
+            let sum_row = |(row, values): (usize, ArrayViewMut1<'_, f64>)| {
+                let mut values = values.slice_axis_move(Axis(0), (..counted(i, j, row, columns)).into());
+                values.mapv_inplace(|dot| {
+                    let base = dot * scale + 1.0;
+                    base * base * base
+                });
+                values.sum()
+            };
+            products.outer_iter_mut().enumerate().map(sum_row).sum()
         })
         .collect();
     // Collected in the order of the pairs: the sum is the same for every number of threads.
     sums.iter().sum()
 }
 
-fn block(features: ArrayView2<'_, f32>, index: usize) -> Array2<f64> {
+/// What one thread works in: fresh memory for each block would cost as much as a good part of the product.
+#[derive(Default)]
+struct Buffers {
+    left: Array2<f64>,
+    right: Array2<f64>,
+    products: Array2<f64>,
+}
+
+impl Buffers {
+    /// The products of block `i` of `a` with block `j` of `b`.
+    fn products(&mut self, a: ArrayView2<'_, f32>, i: usize, b: ArrayView2<'_, f32>, j: usize) -> &mut Array2<f64> {
+        let (a, b) = (block(a, i), block(b, j));
+        resize(&mut self.products, (a.nrows(), b.nrows()));
+        self.products.fill(0.0);
+        for (a, b) in a.axis_chunks_iter(Axis(1), COLUMNS).zip(b.axis_chunks_iter(Axis(1), COLUMNS)) {
+            widen(&mut self.left, a);
+            widen(&mut self.right, b);
+            dense::add_product_transposed(&mut self.products, self.left.view(), self.right.view(), Par::Seq);
+        }
+        &mut self.products
+    }
+}
+
+fn block(features: ArrayView2<'_, f32>, index: usize) -> ArrayView2<'_, f32> {
     let start = index * BLOCK;
     let end = (start + BLOCK).min(features.nrows());
-    let rows = features.slice_axis(Axis(0), (start..end).into());
-    let mut wide = Array2::zeros(rows.dim());
-    wide.zip_mut_with(&rows, |to, &from| *to = f64::from(from));
-    wide
+    features.slice_axis_move(Axis(0), (start..end).into())
+}
+
+fn resize(buffer: &mut Array2<f64>, shape: (usize, usize)) {
+    if buffer.dim() != shape {
+        *buffer = Array2::zeros(shape);
+    }
+}
+
+fn widen(buffer: &mut Array2<f64>, values: ArrayView2<'_, f32>) {
+    resize(buffer, values.dim());
+    buffer.zip_mut_with(&values, |to, &from| *to = f64::from(from));
 }

@@ -4,13 +4,13 @@
 //! mean = (1/N) Σ xᵢ,    cov = 1/(N − 1) Σ (xᵢ − mean)(xᵢ − mean)ᵀ
 //! ```
 //!
-//! Every batch is centred on its own mean before it is squared, and two partial results are merged by
+//! Every batch is centred on its own mean, taken in two passes, before it is squared, and two partial results are merged by
 //! `M = Mₐ + M_b + (nₐ n_b / n) δ δᵀ`, `δ = mean_b − meanₐ` (Chan, Golub and LeVeque, *Updating formulae and a pairwise algorithm
 //! for computing sample variances*, 1979), so that neither a large common offset nor the order and size of the batches costs
 //! accuracy. The covariance is `numpy.cov`'s, with N − 1, as in pytorch-fid.
 
 use faer::Par;
-use ndarray::{Array1, Array2, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView2, Axis, Zip};
 
 use crate::dense;
 use crate::error::{MetricsError, Set, check_features, check_finite};
@@ -134,16 +134,33 @@ impl Accumulator {
     }
 
     fn add(&mut self, batch: ArrayView2<'_, f32>, par: Par) {
-        for block in batch.axis_chunks_iter(Axis(0), BLOCK_ROWS) {
-            let mut rows = Array2::<f64>::zeros(block.dim());
-            rows.zip_mut_with(&block, |to, &from| *to = f64::from(from));
-            let count = rows.nrows();
-            let mean = rows.sum_axis(Axis(0)) / count as f64;
-            rows -= &mean;
-            let mut scatter = Array2::zeros(self.scatter.dim());
-            dense::add_gram_lower(&mut scatter, rows.view(), par);
-            self.absorb(count, &mean, &scatter);
+        let count = batch.nrows();
+        if count == 0 {
+            return;
         }
+        // Twice, so that what rounding leaves of the first mean is taken off, too.
+        let mut mean = Array1::<f64>::zeros(batch.ncols());
+        for _ in 0..2 {
+            let mut sum = Array1::<f64>::zeros(batch.ncols());
+            for block in batch.axis_chunks_iter(Axis(0), BLOCK_ROWS) {
+                let mut part = Array1::<f64>::zeros(batch.ncols());
+                for row in block.outer_iter() {
+                    Zip::from(&mut part).and(row).and(&mean).for_each(|to, &from, mean| *to += f64::from(from) - mean);
+                }
+                sum += &part;
+            }
+            mean += &(sum / count as f64);
+        }
+        let mut scatter = Array2::zeros(self.scatter.dim());
+        let mut rows = Array2::<f64>::zeros((count.min(BLOCK_ROWS), batch.ncols()));
+        for block in batch.axis_chunks_iter(Axis(0), BLOCK_ROWS) {
+            let mut rows = rows.slice_axis_mut(Axis(0), (..block.nrows()).into());
+            for (to, from) in rows.outer_iter_mut().zip(block.outer_iter()) {
+                Zip::from(to).and(from).and(&mean).for_each(|to, &from, mean| *to = f64::from(from) - mean);
+            }
+            dense::add_gram_lower(&mut scatter, rows.view(), par);
+        }
+        self.absorb(count, &mean, &scatter);
     }
 
     /// Takes in everything that another accumulator has seen.

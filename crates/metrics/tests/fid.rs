@@ -93,6 +93,25 @@ fn order_and_batches_change_nothing() {
 }
 
 #[test]
+fn wide_features_of_any_condition_do_not_see_order_or_sides() {
+    // Equal scales, scales over six decades, and fewer rows than features.
+    for (rows, columns, decades) in [(1200, 100, 0.0), (1200, 100, 6.0), (150, 220, 2.0)] {
+        let scales = Array1::from_shape_fn(columns, |j| 10_f32.powf(-decades * j as f32 / columns as f32));
+        let a = normal(rows, columns, 2) * &scales;
+        let b = (normal(rows, columns, 3) * 1.3 + 0.2) * &scales;
+        let expected = fid(a.view(), b.view()).unwrap().distance;
+        let order = metrics::splitmix::SplitMix64::new(4).choose(rows, rows);
+        let shuffled = a.select(Axis(0), &order);
+        for found in [fid(shuffled.view(), b.view()), fid(b.view(), a.view())] {
+            let found = found.unwrap().distance;
+            assert!((found / expected - 1.0).abs() < 1e-12, "{columns}, {decades}: {found} {expected}");
+        }
+        let itself = fid(a.view(), a.view()).unwrap();
+        assert!(itself.distance < 1e-9, "{columns}, {decades}: {itself:?}");
+    }
+}
+
+#[test]
 fn a_bootstrap_is_the_same_on_any_number_of_threads() {
     let (a, b) = (normal(600, 12, 5), normal(500, 12, 6));
     let options = BootstrapOptions { resamples: 20, resampled: Resampled::Both, ..Default::default() };
@@ -122,6 +141,31 @@ fn the_bootstrap_spread_is_the_spread_of_fresh_draws() {
     assert!((boot.sd / sd - 1.0).abs() < 0.4, "{} against {sd}", boot.sd);
     assert!(boot.low < 4.0 && 4.0 < boot.high, "{boot:?}");
     assert!(boot.low < boot.mean && boot.mean < boot.high);
+}
+
+#[test]
+fn known_gaussians_lie_within_the_bootstrap_interval() {
+    // N(½, diag(s²)) against N(0, 1): d² = d/4 + Σ (s − 1)².
+    let stretch = Array1::linspace(0.5_f32, 2.0, 6);
+    let truth = 1.5 + stretch.iter().map(|&s| (f64::from(s) - 1.0).powi(2)).sum::<f64>();
+    let sample = normal(4000, 6, 11) * stretch + 0.5;
+    let options = BootstrapOptions { resamples: 200, resampled: Resampled::Both, ..Default::default() };
+    let found = bootstrap_fid(sample.view(), normal(4000, 6, 12).view(), &options).unwrap();
+    assert!(found.low < truth && truth < found.high, "{} to {}, truth {truth}", found.low, found.high);
+    assert!(found.high - found.low < 0.2 * truth);
+}
+
+#[test]
+fn too_few_rows_are_a_warning_that_names_both_numbers() {
+    let (few, many) = (normal(20, 30, 1), normal(40, 30, 2));
+    let found = fid(few.view(), many.view()).unwrap();
+    let warning = found.sample.warning().expect("20 rows for 30 features");
+    assert_eq!(
+        warning.to_string(),
+        "20 rows for 30 features: the covariance cannot have full rank, and the distance is biased upwards"
+    );
+    assert_eq!((warning.rows, warning.features), (20, 30));
+    assert!(found.reference.warning().is_none());
 }
 
 #[test]

@@ -372,6 +372,10 @@ impl Cli {
             }
             Command::GpuCheck { mut experiment, rehearse, out } => {
                 let session = start(search)?;
+                if let Some(why) = gpu_check::nothing_to_check(&session).filter(|_| !rehearse) {
+                    println!("{why}");
+                    return Ok(());
+                }
                 if experiment.preset == "auto" {
                     experiment.preset = "gpu".to_owned();
                 }

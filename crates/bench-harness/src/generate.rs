@@ -65,6 +65,8 @@ impl Trained {
     pub fn load_in(path: &Path, device: Device, arithmetic: Arithmetic) -> Result<Self> {
         let loaded = checkpoint::load(path, layout_of, device)?;
         let header = loaded.header;
+        // Sampling does not round f32 to TF32, whatever training did.
+        models::device::set_tf32(false)?;
         let model = Model::new(UNet::new(header.network.clone())?, header.head, header.moments)?;
         let half = arithmetic == Arithmetic::AsTrained
             && header.precision == Precision::Bf16

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use gbm_sde::noise::Noise;
 use models::denoise::{Condition, Model};
 use models::device::{cuda_devices, set_tf32};
@@ -26,6 +26,9 @@ use crate::session::Session;
 use crate::training::watch::PROBE_NOISE;
 use crate::{bench_step, doctor, pixels};
 
+/// Difference from the CPU, in parts of the largest output, that f32 may have.
+const LARGEST_DIFFERENCE: f64 = 1e-3;
+
 /// Seconds of training that leave room for the rest within eight minutes.
 const TRAINING_SECONDS: f64 = 270.0;
 
@@ -42,7 +45,14 @@ const PEAKS: [(&str, f64); 6] = [
     ("RTX 4090", 165e12),
 ];
 
-/// Runs the check in `folder` with the experiment of its `gpu` preset, or says why there is nothing to check.
+/// Why there is nothing to check, if so.
+#[must_use]
+pub fn nothing_to_check(session: &Session) -> Option<String> {
+    let why = || cuda_devices().err().unwrap_or_else(|| "the CPU was asked for".to_owned());
+    (!session.device.is_cuda()).then(|| format!("gpu-check: nothing to check: {}", why()))
+}
+
+/// Runs the check in `folder` with the experiment of its `gpu` preset.
 ///
 /// `rehearsal` walks the same way on the CPU: it shows that the command works, not that a GPU does.
 ///
@@ -55,16 +65,14 @@ pub fn check(
     rehearsal: bool,
     session: &Session,
 ) -> Result<()> {
-    let card = card();
-    if !session.device.is_cuda() && !rehearsal {
-        let why = cuda_devices().err().unwrap_or_else(|| "the CPU was asked for".to_owned());
-        println!("gpu-check: nothing to check: {why}");
-        return Ok(());
-    }
+    let card = card(session.device);
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let started = Instant::now();
     let difference = difference(&experiment, session.device)?;
     tracing::info!("gpu-check: largest difference from the CPU {difference:.1e} of the largest output");
+    if difference.is_nan() || difference > LARGEST_DIFFERENCE {
+        bail!("gpu-check: the network's output is {difference:.1e} of its largest value off the CPU's");
+    }
 
     let mut timings = Vec::new();
     let steps = if rehearsal { 2 } else { TIMED };
@@ -79,7 +87,7 @@ pub fn check(
         tracing::info!("gpu-check: a step takes {:.2} ms in {name}", 1e3 * seconds[seconds.len() / 2]);
         timings.push((name, seconds[seconds.len() / 2]));
     }
-    set_tf32(experiment.training.tf32)?;
+    experiment.training.precision = Precision::Bf16;
     // The backward pass costs about twice the forward one.
     let flops =
         3.0 * summarize(&UNet::new(experiment.network.clone())?)?.flops as f64 * experiment.training.batch as f64;
@@ -97,7 +105,7 @@ pub fn check(
         "difference_from_cpu": difference,
         "step_seconds": timings.iter().map(|(name, s)| ((*name).to_owned(), json!(s))).collect::<serde_json::Map<String, Value>>(),
         "training_flops": flops, "bf16_share_of_peak": peak.map(|peak| flops / bf16 / peak),
-        "steps": steps, "run": done.folder, "cnn_fid": own.map(|s| s.cnn_fid), "cnn_fid_sd": own.map(|s| s.cnn_fid_sd),
+        "steps": steps, "run": done.folder.file_name().map(|name| name.to_string_lossy()), "cnn_fid": own.map(|s| s.cnn_fid), "cnn_fid_sd": own.map(|s| s.cnn_fid_sd),
         "times_real": ratio, "calls": own.and_then(|s| s.calls),
         "sampling_seconds": own.and_then(|s| Some(s.seconds_per_image? * s.n as f64)), "images": own.map(|s| s.n),
         "seconds": started.elapsed().as_secs_f64(),
@@ -143,10 +151,11 @@ fn difference(experiment: &Experiment, device: Device) -> Result<f64> {
     Ok((there - &here).abs().max().double_value(&[]) / here.abs().max().double_value(&[]))
 }
 
-/// Name of the first card, as its driver says.
-fn card() -> Option<String> {
+/// Name of the card, as its driver says.
+fn card(device: Device) -> Option<String> {
+    let Device::Cuda(index) = device else { return None };
     let mut smi = std::process::Command::new("nvidia-smi");
-    let output =
-        smi.args(["--query-gpu=name", "--format=csv,noheader"]).output().ok().filter(|o| o.status.success())?;
+    smi.args(["--query-gpu=name", "--format=csv,noheader", "-i", &index.to_string()]);
+    let output = smi.output().ok().filter(|output| output.status.success())?;
     String::from_utf8_lossy(&output.stdout).lines().next().map(|line| line.trim().to_owned())
 }

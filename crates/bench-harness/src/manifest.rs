@@ -50,7 +50,7 @@ pub fn write(
             "seed": run.experiment.seed,
             "data": { "name": data.title(), "checksums": data.checksums },
             "precision": trained.header.precision,
-            "tf32": models::device::tf32()?,
+            "tf32": run.experiment.training.tf32,
             "parameters": trained.model.net.layout().total(),
             "stages": stages,
             "seconds": { "training": trained.header.seconds, "sampling": record.seconds },

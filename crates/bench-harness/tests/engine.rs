@@ -84,6 +84,7 @@ fn a_run_that_was_killed_twenty_times_is_the_run_that_was_not() {
                 // It had finished: the rest of the kills must come earlier.
                 fs::remove_dir_all(broken.path().join("runs")).unwrap();
                 patience *= 0.5;
+                kills = 0;
                 continue;
             }
             kills += 1;

@@ -1,7 +1,5 @@
 //! The `dale` program from outside: the whole road on drawn digits, interruption, resumption, and every kind of bad input.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -14,6 +14,7 @@
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -135,7 +136,7 @@ DALE_INLINE void attend_body(const T* q, const T* k, const T* v, T* out, float* 
     softmax(room.square.data(), l, w, s.scale());
     product({room.v.data(), w, 1}, room.square.data(), room.out.data(), e, l, w);
     narrow(room.out.data(), out, e, l, w);
-    narrow(room.square.data(), weights, l, l, w);
+    if (weights) narrow(room.square.data(), weights, l, l, w);
 }
 
 template <typename T>
@@ -206,7 +207,9 @@ struct Attention : torch::autograd::Function<Attention> {
         auto qkv = given.contiguous();
         auto s = shape_of(qkv);
         auto out = at::empty({s.images, s.heads, s.features, s.positions}, qkv.options());
-        auto weights = at::empty({s.images * s.heads, s.positions, s.positions}, qkv.options().dtype(at::kFloat));
+        // Only a backward pass needs the weights again.
+        bool kept = given.requires_grad();
+        auto weights = at::empty({kept ? s.images * s.heads : 0, s.positions, s.positions}, qkv.options().dtype(at::kFloat));
         std::int64_t square = s.positions * s.positions, apart = s.heads * s.part();
         by_kind(qkv, [&](auto* kind) {
             using T = std::remove_pointer_t<decltype(kind)>;
@@ -214,7 +217,7 @@ struct Attention : torch::autograd::Function<Attention> {
             auto* y = static_cast<T*>(out.data_ptr());
             float* p = weights.data_ptr<float>();
             heads(s, [&](Room& room, std::int64_t i, std::int64_t at) {
-                attend(x + at, x + at + apart, x + at + 2 * apart, y + i * s.part(), p + i * square, room, s);
+                attend(x + at, x + at + apart, x + at + 2 * apart, y + i * s.part(), kept ? p + i * square : nullptr, room, s);
             });
         });
         context->save_for_backward({qkv, weights});

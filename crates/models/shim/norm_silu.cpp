@@ -17,7 +17,9 @@
 #include <ATen/ops/group_norm.h>
 #include <ATen/ops/silu.h>
 
+#include <algorithm>
 #include <cmath>
+#include <optional>
 #include <vector>
 
 #include "caught.h"
@@ -154,7 +156,7 @@ void forward(const T* x, T* y, float* mean, float* rstd, const Affine& a, const 
         for (std::int64_t i = from; i < to; i++) {
             std::int64_t image = i / s.groups, channel = i % s.groups * s.each(), n = s.each() * s.pixels;
             const T* block = x + (image * s.channels + channel) * s.pixels;
-            // Centred on a value of the group, so that nothing cancels.
+            // Centred on a value of the group, so that little cancels.
             float centre = load_some(block, 1)[0];
             double first, second;
             sums(block, n, centre, first, second);
@@ -303,7 +305,9 @@ extern "C" int dale_norm_silu(const at::Tensor* x, const at::Tensor* gamma, cons
     return caught(error, error_size, [&] {
         std::optional<at::Tensor> given;
         if (level) given = *level;
-        bool ours = x->device().is_cpu() && (x->scalar_type() == at::kFloat || x->scalar_type() == at::kBFloat16) &&
+        bool here = x->device().is_cpu() && gamma->device().is_cpu() && beta->device().is_cpu() &&
+                    (!level || level->device().is_cpu());
+        bool ours = here && (x->scalar_type() == at::kFloat || x->scalar_type() == at::kBFloat16) &&
                     x->dim() == 4 && x->numel() > 0 && groups > 0 && x->size(1) % groups == 0 &&
                     gamma->sizes() == at::IntArrayRef{x->size(1)} && beta->sizes() == gamma->sizes() &&
                     (!level || level->sizes() == at::IntArrayRef{x->size(0), 2 * x->size(1)});

@@ -155,6 +155,9 @@ impl<'a> NetDenoiser<'a> {
             classes.get(index).copied().unwrap_or(self.model.net.config().classes)
         });
         let wanted = Tensor::f_from_slice(&wanted.collect::<Vec<i64>>())?.f_to_device(part.device())?;
+        if *strength == 0.0 {
+            return run(None);
+        }
         let of_class = run(Some(&wanted))?;
         if *strength == 1.0 {
             return Ok(of_class);

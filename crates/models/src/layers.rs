@@ -253,7 +253,7 @@ impl ClassEmbedding {
         };
         let index = wanted.or(any.as_ref()).map_or_else(Tensor::new, Tensor::shallow_clone);
         let out = w.get(self.weight).f_index_select(0, &index)?;
-        w.seen(self.weight, &index, &out)?;
+        w.looked_up(self.weight, &index, &out)?;
         Ok(out)
     }
 }

@@ -10,7 +10,7 @@ use gbm_sde::noise::{Noise, Stream};
 use tch::{Device, Kind, Tensor};
 
 use crate::native::gradient::set_gradient;
-use crate::probe::{Probe, Seen};
+use crate::probe::{Probe, Seen, Work};
 use crate::{ModelError, Result};
 
 /// How a parameter starts.
@@ -26,6 +26,9 @@ pub enum Init {
         fan_in: i64,
     },
 }
+
+/// Values of the largest network that is accepted: 8 GiB in f32.
+const MOST_VALUES: i64 = 1 << 31;
 
 /// Index of a parameter in its layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,11 +72,17 @@ impl Layout {
     /// Adds a parameter.
     ///
     /// # Errors
-    /// [`ModelError::DuplicateName`] if the name is taken.
+    /// [`ModelError::DuplicateName`] if the name is taken, [`ModelError::Config`] if there are more than 2³¹ values.
     pub fn add(&mut self, name: &str, shape: &[i64], init: Init) -> Result<ParamId> {
-        if !self.names.insert(name.to_owned()) {
+        if self.names.contains(name) {
             return Err(ModelError::DuplicateName(name.to_owned()));
         }
+        let count = shape.iter().try_fold(1_i64, |product, n| product.checked_mul(*n));
+        if count.and_then(|n| n.checked_add(self.total)).is_none_or(|total| total > MOST_VALUES) {
+            let reason = format!("{name} of shape {shape:?} makes it larger than {MOST_VALUES} parameters");
+            return Err(ModelError::Config { key: "network", value: format!("{} parameters", self.total), reason });
+        }
+        self.names.insert(name.to_owned());
         let entry = Entry { name: name.to_owned(), shape: shape.to_vec(), offset: self.total, init };
         self.total += entry.len();
         self.entries.push(entry);
@@ -256,7 +265,7 @@ impl Weights {
         Ok(gradient.single.shallow_clone())
     }
 
-    /// From now on, what every layer computes is shown to [`Self::seen`]'s probe; see [`Probe`].
+    /// From now on, what every layer computes is looked at; [`Self::unwatch`] tells.
     pub fn watch(&mut self, layout: &Layout) {
         self.probe = Some(Probe::new(layout));
     }
@@ -268,10 +277,12 @@ impl Weights {
 
     /// Called by every layer with the id of its weight, its input and its output; does nothing unless watched.
     pub(crate) fn seen(&self, id: ParamId, input: &Tensor, output: &Tensor) -> Result<()> {
-        match &self.probe {
-            Some(probe) => probe.see(id.0, input, output),
-            None => Ok(()),
-        }
+        self.probe.as_ref().map_or(Ok(()), |probe| probe.see(id.0, input, output, Work::Products))
+    }
+
+    /// The same for a layer that only looks rows up.
+    pub(crate) fn looked_up(&self, id: ParamId, input: &Tensor, output: &Tensor) -> Result<()> {
+        self.probe.as_ref().map_or(Ok(()), |probe| probe.see(id.0, input, output, Work::None))
     }
 }
 

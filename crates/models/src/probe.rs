@@ -24,6 +24,15 @@ pub struct Seen {
     pub finite: bool,
 }
 
+/// What a layer does with its weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// Multiplies by it.
+    Products,
+    /// Looks rows up in it.
+    None,
+}
+
 /// Collects [`Seen`]; belongs to the weights that a network computes with.
 #[derive(Debug)]
 pub(crate) struct Probe {
@@ -47,12 +56,13 @@ impl Probe {
         Self { layers, seen: RefCell::new(Vec::new()) }
     }
 
-    pub(crate) fn see(&self, index: usize, input: &Tensor, output: &Tensor) -> Result<()> {
+    pub(crate) fn see(&self, index: usize, input: &Tensor, output: &Tensor, work: Work) -> Result<()> {
         let (layer, weight, parameters) = &self.layers[index];
         let (input_shape, shape) = (input.size(), output.size());
         // A matrix or kernel [out, in, …] makes numel/out products for each number of the output; a norm about five operations.
         let numbers: i64 = shape.iter().product();
         let flops = match weight.split_first() {
+            _ if work == Work::None => 0,
             Some((_, rest)) if !rest.is_empty() => 2 * numbers * rest.iter().product::<i64>(),
             _ => 5 * numbers,
         };

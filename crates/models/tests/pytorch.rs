@@ -1,7 +1,5 @@
 //! The U-Net against the output of examples/unet.py in PyTorch, which scripts/check_unet.py stored with its versions.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::path::Path;
 use std::process::Command;
 

@@ -2,7 +2,7 @@
 //!
 //! The images lie on the device as bytes; a batch is a gather, the logarithm of the positive pixels, and `ȳ = y₀ + √v ε`.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use gbm_sde::noise::{Noise, Stream};
 use tch::{Device, Kind, Tensor};
 
@@ -45,8 +45,12 @@ impl<'a> Batches<'a> {
     /// Puts the training images on the device.
     ///
     /// # Errors
-    /// If libtorch refuses.
+    /// If an image's class is not one of the network's, or libtorch refuses.
     pub fn new(experiment: &'a Experiment, data: &'a Dataset, device: Device) -> Result<Self> {
+        let classes = experiment.network.classes;
+        if let Some(label) = data.train.labels.iter().find(|label| classes > 0 && i64::from(**label) >= classes) {
+            bail!("network.classes = {classes}, but {} has images of class {label}, counted from 0", data.title());
+        }
         let images = pixels::to_tensor(data.train.images.view(), device)?;
         let order = Order::new(experiment.seed, data.train.len(), experiment.training.batch);
         let noise = Noise::new(experiment.seed);

@@ -182,6 +182,7 @@ pub fn replay(path: &Path, device: Device) -> Result<()> {
     }
     let e = &flight.experiment;
     let model = Model::new(UNet::new(e.network.clone())?, e.training.head, flight.moments)?;
+    models::device::set_tf32(e.training.tf32)?;
     let flat = Flat::from_tensor(model.net.layout(), tensor(&file, "weights", device)?)?;
     let classes = flight.classes.as_ref().map(|c| Tensor::from_slice(c).to_device(device));
     let batch = Batch {
@@ -196,7 +197,7 @@ pub fn replay(path: &Path, device: Device) -> Result<()> {
     println!("step {} of {:?}, {} images in {:?}", flight.step, e.name, flight.indices.len(), flight.precision);
     println!("recorded: {}", flight.finding.sentence());
     println!("replayed: {}", found.sentence());
-    if !found.is_bad() || found.layer != flight.finding.layer {
+    if !found.is_bad() || (&found.layer, &found.gradient) != (&flight.finding.layer, &flight.finding.gradient) {
         bail!("{name}: the step does not go wrong in the same place here");
     }
     Ok(())

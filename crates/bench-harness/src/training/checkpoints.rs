@@ -1,6 +1,7 @@
 //! The checkpoints of a run: the newest few and the best are kept, and a damaged newest one falls back to the one before.
 //!
-//! The best is the one whose averaged weights have the smallest loss on the run's fixed probe; it is a second name
+//! The best is the one whose averaged weights have the smallest loss on the run's fixed probe (runs that keep the weights of the
+//! smallest batch loss have none); it is a second name
 //! (`best.safetensors`) of its file. Power-function averages are kept from every checkpoint, in `averages/`.
 
 use std::fs;
@@ -87,12 +88,25 @@ impl Checkpoints {
         Ok(path)
     }
 
+    /// Removes what a killed program has left half-written. Only for who holds the run's lock.
+    pub fn tidy(&self) {
+        for folder in [self.folder.clone(), self.averages()] {
+            for path in fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
+                let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+                if name.starts_with('.') && name.ends_with(".tmp") {
+                    // One that cannot be removed costs space, nothing else.
+                    let _ = fs::remove_file(&path);
+                }
+            }
+        }
+    }
+
     /// Keeps this checkpoint as the best if its probe loss is smaller than that of the one that is.
     ///
     /// # Errors
     /// If the second name cannot be made.
     pub fn consider(&self, path: &Path, header: &Header) -> Result<()> {
-        let Some(loss) = header.probe_loss else { return Ok(()) };
+        let Some(loss) = header.probe_loss.filter(|loss| loss.is_finite()) else { return Ok(()) };
         let best = self.best();
         let before = checkpoint::load_header(&best).ok().filter(|h| h.stage == header.stage).and_then(|h| h.probe_loss);
         if before.is_some_and(|before| before <= loss) {
@@ -102,7 +116,7 @@ impl Checkpoints {
         let fresh = self.folder.join(".best.tmp");
         let _ = fs::remove_file(&fresh);
         fs::hard_link(path, &fresh)
-            .or_else(|_| fs::copy(path, &fresh).map(|_| ()))
+            .or_else(|_| fs::copy(path, &fresh).and_then(|_| fs::File::open(&fresh)?.sync_all()))
             .and_then(|()| fs::rename(&fresh, &best))
             .with_context(|| format!("cannot keep the best checkpoint as {}", best.display()))
     }
@@ -151,7 +165,8 @@ impl Checkpoints {
             name.starts_with("step-") && name.ends_with(".safetensors")
         };
         let mut paths: Vec<PathBuf> = entries.flatten().map(|e| e.path()).filter(|p| named(p)).collect();
-        paths.sort();
+        let step = |path: &PathBuf| -> Option<u64> { path.file_stem()?.to_str()?.strip_prefix("step-")?.parse().ok() };
+        paths.sort_by_key(|path| (step(path), path.clone()));
         paths
     }
 }

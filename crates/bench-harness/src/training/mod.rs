@@ -5,8 +5,9 @@
 //! loss = mean_B λ(v)/v² ‖D(ȳ, v) − y₀‖² / pixels          (M-DSM; see score_match::torch)
 //! ```
 //!
-//! Everything random is a function of (seed, step), and a checkpoint holds all the rest: a run that was killed at any moment and
-//! resumed is the run that was never killed, to the bit. The host waits for no loss; it reads them a few steps later.
+//! Everything random is a function of (seed, step), and a checkpoint holds all the rest: on a CPU, with as many threads, a run that was
+//! killed at any moment (SIGKILL) and resumed is the run that was never killed, to the bit. Ctrl-C saves where it is, which adds a line to
+//! the log. The host waits for no loss; it reads them a few steps later.
 //!
 //! | module | idea |
 //! |---|---|
@@ -84,12 +85,13 @@ struct Pending {
 pub fn train(run: &Run, data: &Dataset, session: &Session, start: Start) -> Result<PathBuf> {
     let e = &run.experiment;
     let t = &e.training;
+    models::device::set_tf32(t.tf32)?;
     let checkpoints = Checkpoints::new(run.checkpoints()).keeping(t.keep_checkpoints);
+    checkpoints.tidy();
     if checkpoints.finished(&run.training_key, t.steps) {
         tracing::info!("training: finished before, {} steps", t.steps);
         return Ok(checkpoints.weights());
     }
-    models::device::set_tf32(t.tf32)?;
     let moments = e.pixels.moments(data.train.images.view());
     let model = Model::new(UNet::new(e.network.clone())?, t.head, moments)?;
     let layout = model.net.layout().clone();
@@ -116,26 +118,29 @@ pub fn train(run: &Run, data: &Dataset, session: &Session, start: Start) -> Resu
     if state.step > 0 {
         tracing::info!("training: going on from step {}", state.step);
     }
-    let header = |state: &State, probe_loss: Option<f64>| Header {
-        format: FORMAT,
-        network: e.network.clone(),
-        head: t.head,
-        moments,
-        data: data.title(),
-        stage: run.training_key.clone(),
-        step: state.step,
-        precision: choice.precision,
-        seconds: state.seconds,
-        best_loss: Some(state.optimizer.best_loss).filter(|l| l.is_finite()),
-        probe_loss,
-        averages: t.averages.clone(),
+    let header = |state: &State, probe_loss: Option<f64>| -> Result<Header> {
+        let best_loss = Some(state.optimizer.best_loss()?).filter(|l| l.is_finite());
+        Ok(Header {
+            format: FORMAT,
+            network: e.network.clone(),
+            head: t.head,
+            moments,
+            data: data.title(),
+            stage: run.training_key.clone(),
+            step: state.step,
+            precision: choice.precision,
+            seconds: state.seconds,
+            best_loss,
+            probe_loss,
+            averages: t.averages.clone(),
+        })
     };
     let save = |state: &State, probe_loss: Option<f64>| -> Result<PathBuf> {
         let o = &state.optimizer;
         let averages: Vec<&Flat> = o.averages.iter().map(|a| &a.value).collect();
         let training =
             TrainingParts { weights: &o.flat, mean: &o.adam.mean, square: &o.adam.square, averages: &averages };
-        checkpoints.save(&header(state, probe_loss), &layout, Parts { ema: &o.ema.value, training: Some(training) })
+        checkpoints.save(&header(state, probe_loss)?, &layout, Parts { ema: &o.ema.value, training: Some(training) })
     };
     if begins {
         // What was decided by timing is decided once, also if the run is killed before its first checkpoint.
@@ -186,14 +191,19 @@ pub fn train(run: &Run, data: &Dataset, session: &Session, start: Start) -> Resu
             watch.line(&line)?;
         }
         progress.set(state.step);
-        if saves {
+        if saves && !finite(&state.optimizer.flat)? {
+            // The last update broke the weights. The next step's loss will say so; what is on disk stays.
+            if state.step == t.steps {
+                bail!("training: the weights are not finite after the last step; nothing was saved after it");
+            }
+        } else if saves {
             let probe_loss = match t.keep {
                 Keep::Ema => Some(watch.probe(state.step, &model, &state.optimizer.ema.value)?),
                 Keep::SmallestBatchLoss => None,
             };
             for average in &state.optimizer.averages {
                 if matches!(average.kind, AverageKind::Power { .. }) {
-                    checkpoints.save_average(&header(&state, None), &layout, average)?;
+                    checkpoints.save_average(&header(&state, None)?, &layout, average)?;
                 }
             }
             let path = save(&state, probe_loss)?;
@@ -204,14 +214,21 @@ pub fn train(run: &Run, data: &Dataset, session: &Session, start: Start) -> Resu
                 );
                 return Err(Interrupted(text).into());
             }
-            watch.grid(state.step, &path)?;
+            watch.grid(state.step, &path).or_else(|error| {
+                // A picture is not worth a training.
+                if error.is::<Interrupted>() {
+                    return Err(error);
+                }
+                tracing::warn!("no grid of samples at step {}: {error:#}", state.step);
+                Ok(())
+            })?;
             since = Instant::now();
         }
     }
     progress.finish();
     let path = checkpoints.weights();
     let parts = Parts { ema: &state.optimizer.ema.value, training: None };
-    checkpoint::save(&path, &Header { averages: Vec::new(), ..header(&state, None) }, &layout, parts)?;
+    checkpoint::save(&path, &Header { averages: Vec::new(), ..header(&state, None)? }, &layout, parts)?;
     Ok(path)
 }
 
@@ -254,6 +271,10 @@ fn rate_at(t: &TrainingConfig, k: u64) -> f64 {
     t.rate * rise * fall
 }
 
+fn finite(flat: &Flat) -> Result<bool> {
+    Ok(flat.tensor().f_isfinite()?.f_all()?.f_int64_value(&[])? == 1)
+}
+
 /// What the losses since the last line were.
 enum Read {
     /// Means of loss and gradient norm.
@@ -289,12 +310,10 @@ fn stopped(
 ) -> Result<anyhow::Error> {
     let path = run.folder.join(format!("blackbox-step-{:08}.safetensors", flight.step));
     blackbox::write(&path, flight, flat, batch)?;
-    let kept = match checkpoints.newest() {
-        Some(path) => format!("the last good checkpoint is {}", path.display()),
-        None => "no checkpoint had been written yet".to_owned(),
-    };
+    let kept =
+        checkpoints.newest().map(|path| format!("; the last checkpoint is {}", path.display())).unwrap_or_default();
     Ok(anyhow::anyhow!(
-        "training: not finite at step {}: {}. Stopped, and nothing was saved after it; {kept}. `dale replay {}` repeats the step. \
+        "training: not finite at step {}: {}. Stopped, and nothing was saved after it{kept}. `dale replay {}` repeats the step. \
          A smaller training.rate or a training.clip usually helps",
         flight.step,
         flight.finding.sentence(),

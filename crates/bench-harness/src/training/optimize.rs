@@ -6,7 +6,7 @@ use models::denoise::{Condition, Model};
 use models::optim::{Adam, Guard, clip_by_norm};
 use models::params::{Flat, Gradient, Weights};
 use score_match::torch::{squared_error, weighted_loss};
-use tch::{Kind, Tensor};
+use tch::{Kind, Tensor, no_grad};
 
 use super::batches::Batch;
 use crate::config::{Keep, Reduction, TrainingConfig};
@@ -22,8 +22,7 @@ pub struct Optimizer {
     pub ema: Average,
     /// Further averages.
     pub averages: Vec<Average>,
-    /// Smallest loss on a single batch, where the run keeps those weights.
-    pub best_loss: f64,
+    best_loss: Tensor,
     guard: Guard,
     weights: Weights,
 }
@@ -66,7 +65,16 @@ impl Optimizer {
     ) -> Result<Self> {
         let weights = flat.weights(model.net.layout(), kind, Gradient::Wanted)?;
         let guard = Guard::new(&flat)?;
+        let best_loss = Tensor::f_full([] as [i64; 0], best_loss, (Kind::Float, flat.tensor().device()))?;
         Ok(Self { flat, adam, ema, averages, best_loss, guard, weights })
+    }
+
+    /// Smallest loss on a single batch, where the run keeps those weights; waits for it.
+    ///
+    /// # Errors
+    /// If libtorch refuses.
+    pub fn best_loss(&self) -> Result<f64> {
+        Ok(self.best_loss.f_double_value(&[])?)
     }
 
     /// Takes a step.
@@ -88,11 +96,10 @@ impl Optimizer {
         let norm = clip_by_norm(&mut gradient, t.clip.unwrap_or(f64::INFINITY))?;
         self.guard.watch(loss, &norm)?;
         if t.keep == Keep::SmallestBatchLoss {
-            let value = loss.double_value(&[]);
-            if value < self.best_loss {
-                self.best_loss = value;
-                self.ema.value = self.flat.duplicate()?;
-            }
+            // One where the loss is smaller than all before, else zero: the weights are taken over or not, and nobody waits.
+            let better = loss.f_detach()?.f_less_tensor(&self.best_loss)?.f_to_kind(Kind::Float)?;
+            let _ = no_grad(|| self.ema.value.tensor_mut().f_lerp_tensor_(self.flat.tensor(), &better))?;
+            self.best_loss = self.best_loss.f_fmin(&loss.f_detach()?)?;
         }
         let done = self.adam.steps;
         self.adam.step(&mut self.flat, &gradient, &self.guard, rate)?;

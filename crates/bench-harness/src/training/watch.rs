@@ -10,7 +10,7 @@ use serde_json::json;
 use tch::{Kind, Tensor, no_grad};
 
 use super::bins::BinLoss;
-use crate::config::{Experiment, SamplingConfig};
+use crate::config::{Experiment, Reduction, SamplingConfig};
 use crate::data::Dataset;
 use crate::figures::sample_grid;
 use crate::generate::{Trained, generate, statistics};
@@ -112,12 +112,16 @@ impl<'a> Watch<'a> {
     pub fn probe(&mut self, step: u64, model: &Model, average: &Flat) -> Result<f64> {
         let t = &self.run.experiment.training;
         let Probe { y0, y_bar, levels } = &self.probe;
+        let told: Vec<f64> = levels.iter().map(|v| v + t.level_offset).collect();
         let weights = average.weights(model.net.layout(), Kind::Float, Gradient::Unwanted)?;
         let (loss, scores) = no_grad(|| -> Result<(f64, Vec<f64>)> {
-            let denoised = model.denoise(&weights, y_bar, Condition::levels(levels), false)?;
-            let pixels = y0.numel() as f64 / levels.len() as f64;
+            let denoised = model.denoise(&weights, y_bar, Condition::levels(&told), false)?;
+            let pixels = match t.reduction {
+                Reduction::Mean => y0.numel() as f64 / levels.len() as f64,
+                Reduction::Sum => 1.0,
+            };
             let errors = squared_error(&denoised, y0)?;
-            let loss = weighted_loss(&errors, levels, &t.weight, model.moments.log_sd, pixels)?;
+            let loss = weighted_loss(&errors, &told, &t.weight, model.moments.log_sd, pixels)?;
             let v = Tensor::f_from_slice(levels)?.f_to_kind(Kind::Float)?.f_to_device(y0.device())?;
             let h = denoised.f_sub(y_bar)?.f_div(&v.f_view([-1, 1, 1, 1])?)?.f_sub_scalar(1.0)?;
             let h = h.f_reshape([-1])?.f_to_kind(Kind::Double)?.f_to_device(tch::Device::Cpu)?;
@@ -144,6 +148,7 @@ impl<'a> Watch<'a> {
         let statistics = statistics(&sampling.prior, e.pixels, self.data)?;
         let schedule = Schedule::new(e.process.clone())?;
         let drawn = generate(&trained, &sampling, statistics.as_ref(), e.pixels, &schedule, e.seed, self.session)?;
+        models::device::set_tf32(e.training.tf32)?;
         let png = sample_grid(drawn.images.view(), n)?;
         let folder = self.run.folder.join("grids");
         std::fs::create_dir_all(&folder)?;

@@ -89,6 +89,10 @@ impl UNetConfig {
         if levels > 16 {
             return refuse("network.widths", format!("{:?}", self.widths), "at most 16 levels".into());
         }
+        if self.channels.saturating_mul(self.patch).saturating_mul(self.patch) > 65_536 {
+            let reason = format!("times patch² = {} makes more than 65536 channels", self.patch * self.patch);
+            return refuse("network.channels", self.channels.to_string(), reason);
+        }
         for &width in &self.widths {
             if !(1..=65_536).contains(&width) || width % self.groups != 0 {
                 let reason = format!("{width} is not a positive multiple of network.groups = {}", self.groups);

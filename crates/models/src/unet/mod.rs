@@ -2,7 +2,6 @@
 //!
 //! A patch stem (space-to-depth) folds `patch × patch` pixels into channels, so that a 28 × 28 image is processed at
 //! 14 × 14: most of the quality for a quarter of the cost. Every level down halves the resolution.
-
 //!
 //! A network with classes has an embedding for each of them and one more for "any", which is added to that of the noise level; an
 //! image without a class is one of "any".

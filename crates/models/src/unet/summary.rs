@@ -59,6 +59,7 @@ mod tests {
         let stem = summary.layers.iter().find(|l| l.layer == "stem").unwrap();
         assert_eq!((stem.output.as_slice(), stem.parameters), ([1, 8, 4, 4].as_slice(), 4 * 9 * 8 + 8));
         assert_eq!(stem.flops, 2 * 4 * 9 * 8 * 16);
+        assert_eq!(summary.layers.iter().find(|l| l.layer == "classes").unwrap().flops, 0);
         assert!(summary.flops > summary.layers.iter().map(|l| l.flops).sum());
     }
 }

@@ -16,6 +16,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::average::AverageKind;
 use crate::denoise::Head;
+use crate::native::bytes::bytes;
 use crate::params::{Flat, Layout};
 use crate::precision::Precision;
 use crate::unet::UNetConfig;
@@ -177,13 +178,16 @@ fn owned<'a>((name, flat): (&str, &'a Flat)) -> (String, &'a Flat) {
 /// Values copied at once: enough for the disk, little beside the weights.
 const PIECE: i64 = 1 << 20;
 
-/// Writes a flat tensor's numbers, little-endian, piece by piece.
+/// Writes a flat tensor's numbers, little-endian: as they lie in memory where they can be, else piece by piece.
 fn write_tensor(
     file: &mut fs::File,
     tensor: &Tensor,
     kind: Kind,
     failed: &mut Option<tch::TchError>,
 ) -> io::Result<()> {
+    if let Some(bytes) = bytes(tensor).filter(|_| kind == Kind::Float && cfg!(target_endian = "little")) {
+        return file.write_all(bytes);
+    }
     let mut bytes = Vec::new();
     let mut copy = |first: i64, count: i64| -> std::result::Result<Vec<u8>, tch::TchError> {
         let piece = tensor.f_narrow(0, first, count)?.f_to_kind(kind)?.f_to_device(Device::Cpu)?;

@@ -130,7 +130,8 @@ impl Checkpoints {
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let path = folder.join(format!("{}-step-{:08}.safetensors", average.kind.label(), header.step));
         let header = Header { averages: vec![average.kind], probe_loss: None, ..header.clone() };
-        Ok(checkpoint::save(&path, &header, layout, Parts { ema: &average.value, training: None })?)
+        let parts = Parts { ema: &average.value, training: None };
+        checkpoint::save(&path, &header, layout, parts).context("the checkpoint was not saved; older ones are intact")
     }
 
     /// The newest checkpoint's path.

@@ -3,6 +3,7 @@
 //! | file | idea |
 //! |---|---|
 //! | `adam.rs` | libtorch's fused Adam and AdamW, with the flag that skips a step |
+//! | `bytes.rs` | a tensor's memory as bytes |
 //! | `gradient.rs` | a leaf is given the storage of its gradient |
 //! | `attention.rs` | attention over the positions of a small feature map |
 //! | `norm_silu.rs` | group normalization, scale and shift, SiLU in one pass |
@@ -14,6 +15,7 @@ use crate::Result;
 
 pub(crate) mod adam;
 pub(crate) mod attention;
+pub(crate) mod bytes;
 pub(crate) mod context;
 pub(crate) mod gradient;
 pub(crate) mod norm_silu;

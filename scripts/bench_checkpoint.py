@@ -30,7 +30,7 @@ def main():
             ours.append(found["seconds"][1])  # the second replaces the first, as in training
             count = -(-found["bytes"] // PIECE)
             command = ["dd", "if=/dev/zero", f"of={folder}/dd", f"bs={PIECE}", f"count={count}", "conv=fsync", "status=none"]
-            for again in range(2):
+            for _ in range(2):
                 start = time.perf_counter()
                 subprocess.run(command, check=True)
                 seconds = time.perf_counter() - start

@@ -69,6 +69,22 @@ def minutes(seconds):
     return f"{int(seconds // 60)} min {int(seconds % 60)} s"
 
 
+def engine():
+    """The preset as the training engine makes it now; its weights do not ship."""
+    metrics, manifest = load("results/mnist-cpu-engine/metrics.json"), load("results/mnist-cpu-engine/manifest.json")
+    own = next(s for s in metrics["scores"] if s["name"] == "samples")
+    sitting = manifest["sittings"][-1]
+    apart = max(abs(level["posterior_variance"] / level["network"] - 1) for level in metrics["levels"])
+    return [
+        f"The same preset with the training engine as it is now, on 2 cores of an {sitting['processor']} (revision {sitting['revision']}, one seed): training "
+        f"{minutes(manifest['seconds']['training'])}, all of it {minutes(sitting['seconds'])}, peak memory {sitting['peak_memory_bytes'] / 2**30:.1f} GiB; "
+        f"`cnn-fid` {own['cnn_fid']:.1f} ± {own['cnn_fid_sd']:.1f} of {own['n']:,} images ([`results/mnist-cpu-engine`](results/mnist-cpu-engine), without weights). "
+        f"Its errors by noise level agree with the posterior variance that the network implies to {100 * apart:.0f}% or better:",
+        "",
+        "![squared error by noise level: the network, the best linear denoiser, the implied posterior variance](results/mnist-cpu-engine/figures/levels.svg)",
+    ]
+
+
 def results():
     metrics, manifest = load("results/mnist-cpu/metrics.json"), load("results/mnist-cpu/manifest.json")
     rows = {s["name"]: s for s in metrics["scores"]}
@@ -96,7 +112,9 @@ def results():
         f"That is {ratio:.1f} times the distance of as many real images. The network beats the best linear denoiser at {beaten} of the "
         f"{len(metrics['levels'])} noise levels that are compared.",
         "",
-        "The same weights (as shipped, in half precision), sampled in different ways from the same draws of the prior: `cnn-fid` of "
+        *engine(),
+        "",
+        "The weights of the table above (as shipped, in half precision), sampled in different ways from the same draws of the prior: `cnn-fid` of "
         f"{comparison[0]['n']:,} images each against network calls (`just compare-samplers`; [all numbers](results/mnist-cpu/samplers.md)):",
         "",
         "![cnn-fid against network calls for every sampler](results/mnist-cpu/samplers.svg)",
@@ -111,6 +129,8 @@ def results():
         "`just bench-pytorch`, side by side in one run:",
         "",
         *(ROOT / "results/bench/pytorch-step.md").read_text().strip().splitlines(),
+        "",
+        *(ROOT / "results/bench/checkpoint.md").read_text().strip().splitlines(),
         "",
         *(ROOT / "results/bench/samplers.md").read_text().strip().splitlines(),
         "",

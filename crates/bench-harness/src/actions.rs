@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use gbm_sde::Schedule;
+use models::checkpoint;
 
 use crate::arrays::write_npz;
 use crate::compare;
@@ -94,7 +95,7 @@ pub fn sample(run: &Path, out: &Path, request: &SampleRequest, session: &Session
         bail!("--set sampling.n: use --n");
     }
     let (experiment, trained) = match &request.weights {
-        Some(path) => (stored_experiment(run)?, Trained::load(path, session.device)?),
+        Some(path) => (stored_experiment(run)?, other_weights(run, path, session)?),
         None => open(run, Arithmetic::AsTrained, session)?,
     };
     let experiment = config::adjust(&run.join("config.toml"), &experiment, &request.set)?;
@@ -114,6 +115,18 @@ pub fn sample(run: &Path, out: &Path, request: &SampleRequest, session: &Session
     }
     println!("{}", out.display());
     Ok(())
+}
+
+/// Weights that another command made of a run's, such as an average.
+fn other_weights(run: &Path, path: &Path, session: &Session) -> Result<Trained> {
+    let trained = Trained::load(path, session.device)?;
+    let checkpoints = Checkpoints::new(run.join("checkpoints"));
+    let own = [Some(checkpoints.weights()), Some(run.join("weights.safetensors")), checkpoints.newest()];
+    let own = own.into_iter().flatten().find_map(|own| checkpoint::load_header(&own).ok());
+    if own.is_some_and(|own| own.stage != trained.header.stage) {
+        bail!("--weights {}: not weights of the run {}", path.display(), run.display());
+    }
+    Ok(trained)
 }
 
 /// `dale compare-samplers`: prints the table, writes it into `folder`, and tells what should hold of it and does not.

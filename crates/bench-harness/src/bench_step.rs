@@ -21,7 +21,8 @@ use crate::training::optimize::Optimizer;
 const WARM_UP: usize = 3;
 
 /// Seconds of each of `steps` training steps, in f32 or bf16 as the experiment says (`auto` counts as f32); seconds of what comes after
-/// the gradient (clipping, Adam, averages) alone; resident memory before the first step and at its peak, in bytes.
+/// the gradient (clipping, Adam, averages) alone; the process's peak memory before the first step and after the last, in bytes (that of the
+/// host, also where a GPU computes).
 ///
 /// # Errors
 /// If the network is impossible or libtorch refuses.

@@ -457,6 +457,11 @@ mod tests {
             ("sampling.prior={kind=\"full-covariance\",rank=785}", "the rank must be at most 784, got 785"),
             ("sampling.prior={kind=\"log-normal\",a=0.1,b=-1.0}", "sampling.prior: prior: b must be positive"),
             ("evaluation.levels=[0.0]", "evaluation.levels"),
+            ("training.averages=[{width=0.4}]", "training.averages"),
+            ("training.averages=[{widht=0.1}]", "did you mean `width`?"),
+            ("training.averages=[{width=0.1,decay=0.9}]", "either a `decay` or a `width`"),
+            ("network.channels=65536", "network.channels"),
+            ("sampling.class=3", "sampling.class"),
             ("name=a/b", "name"),
         ] {
             let text = message(&[set]);

@@ -7,11 +7,10 @@
 use std::path::Path;
 use std::time::Instant;
 
-use models::checkpoint::{self, FORMAT, Header, Parts, TrainingParts};
+use models::checkpoint::{self, Header, Parts, TrainingParts};
 use models::denoise::Head;
 use models::params::Flat;
-use models::precision::Precision;
-use models::unet::{UNet, UNetConfig};
+use models::unet::{UNetConfig, layout_of};
 use score_match::DataMoments;
 use tch::Device;
 
@@ -19,24 +18,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [folder, times] = &arguments[..] else { return Err("checkpoint_speed FOLDER TIMES".into()) };
     let network = UNetConfig::preset("unet-60m")?;
-    let layout = UNet::new(network.clone())?.layout().clone();
+    let layout = layout_of(&network)?;
     let flat = |seed| Flat::initialized(&layout, seed, Device::Cpu);
     let (ema, weights, mean, square) = (flat(1)?, flat(2)?, flat(3)?, flat(4)?);
     let training = TrainingParts { weights: &weights, mean: &mean, square: &square, averages: &[] };
-    let header = Header {
-        format: FORMAT,
-        network,
-        head: Head::Preconditioned,
-        moments: DataMoments { log_mean: 0.1, log_sd: 0.2 },
-        data: "none".to_owned(),
-        stage: "none".to_owned(),
-        step: 0,
-        precision: Precision::F32,
-        seconds: 0.0,
-        best_loss: None,
-        probe_loss: None,
-        averages: Vec::new(),
-    };
+    let moments = DataMoments { log_mean: 0.1, log_sd: 0.2 };
+    let header = Header::new(network, Head::Preconditioned, moments);
     let path = Path::new(folder).join("checkpoint.safetensors");
     let mut seconds = Vec::new();
     for _ in 0..times.parse::<usize>()? {

@@ -8,17 +8,12 @@
 use std::path::Path;
 
 use models::Result;
-use models::checkpoint::{self, FORMAT, Header, Parts};
+use models::checkpoint::{self, Header, Parts};
 use models::denoise::Head;
-use models::params::{Flat, Gradient, Layout};
-use models::precision::Precision;
-use models::unet::{UNet, UNetConfig};
+use models::params::{Flat, Gradient};
+use models::unet::{UNet, UNetConfig, layout_of};
 use score_match::DataMoments;
 use tch::{Device, Kind, Tensor};
-
-fn layout_of(config: &UNetConfig) -> Result<Layout> {
-    Ok(UNet::new(config.clone())?.layout().clone())
-}
 
 fn small(path: &Path) -> Result<()> {
     let network = UNetConfig {
@@ -34,20 +29,8 @@ fn small(path: &Path) -> Result<()> {
     let mut flat = Flat::initialized(&layout, 3, Device::Cpu)?;
     // Some parameters start at zero, which would hide what they do.
     let _ = flat.tensor_mut().f_add_scalar_(0.02)?;
-    let header = Header {
-        format: FORMAT,
-        network,
-        head: Head::Preconditioned,
-        moments: DataMoments { log_mean: 0.1, log_sd: 0.2 },
-        data: "none".to_owned(),
-        stage: "none".to_owned(),
-        step: 0,
-        precision: Precision::F32,
-        seconds: 0.0,
-        best_loss: None,
-        probe_loss: None,
-        averages: Vec::new(),
-    };
+    let moments = DataMoments { log_mean: 0.1, log_sd: 0.2 };
+    let header = Header::new(network, Head::Preconditioned, moments);
     checkpoint::save(path, &header, &layout, Parts { ema: &flat, training: None })
 }
 

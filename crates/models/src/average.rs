@@ -16,7 +16,7 @@ use crate::{ModelError, Result};
 
 /// Which average, as in the experiment's `training.averages`: `{ decay = 0.999 }` or `{ width = 0.05 }`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged, deny_unknown_fields)]
+#[serde(try_from = "Written", into = "Written")]
 pub enum AverageKind {
     /// Exponential.
     Exponential {
@@ -30,6 +30,37 @@ pub enum AverageKind {
     },
 }
 
+/// An average as it is written: one of the two keys.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    decay: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    width: Option<f64>,
+}
+
+impl TryFrom<Written> for AverageKind {
+    type Error = &'static str;
+
+    fn try_from(written: Written) -> std::result::Result<Self, Self::Error> {
+        match written {
+            Written { decay: Some(decay), width: None } => Ok(Self::Exponential { decay }),
+            Written { decay: None, width: Some(width) } => Ok(Self::Power { width }),
+            _ => Err("an average has either a `decay` or a `width`"),
+        }
+    }
+}
+
+impl From<AverageKind> for Written {
+    fn from(kind: AverageKind) -> Self {
+        match kind {
+            AverageKind::Exponential { decay } => Self { decay: Some(decay), width: None },
+            AverageKind::Power { width } => Self { decay: None, width: Some(width) },
+        }
+    }
+}
+
 impl AverageKind {
     /// Checks the number.
     ///
@@ -37,7 +68,7 @@ impl AverageKind {
     /// [`ModelError::Config`] with the value.
     pub fn check(self) -> Result<()> {
         let refuse = |value: f64, reason: &str| {
-            Err(ModelError::Config { key: "training.averages", value: value.to_string(), reason: reason.to_owned() })
+            Err(ModelError::Config { key: "average", value: value.to_string(), reason: reason.to_owned() })
         };
         match self {
             Self::Exponential { decay } if !(0.0..1.0).contains(&decay) => refuse(decay, "the decay must be in [0, 1)"),

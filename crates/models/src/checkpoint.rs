@@ -58,6 +58,27 @@ pub struct Header {
     pub averages: Vec<AverageKind>,
 }
 
+impl Header {
+    /// Of weights of which nothing else is known.
+    #[must_use]
+    pub fn new(network: UNetConfig, head: Head, moments: DataMoments) -> Self {
+        Self {
+            format: FORMAT,
+            network,
+            head,
+            moments,
+            data: String::new(),
+            stage: String::new(),
+            step: 0,
+            precision: Precision::F32,
+            seconds: 0.0,
+            best_loss: None,
+            probe_loss: None,
+            averages: Vec::new(),
+        }
+    }
+}
+
 /// State that only a continued training needs.
 #[derive(Debug)]
 pub struct TrainingState {
@@ -317,30 +338,21 @@ fn section(path: &Path, file: &SafeTensors<'_>, layout: &Layout, name: &str, dev
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::unet::UNet;
+    use crate::unet::layout_of;
 
     fn network() -> UNetConfig {
         UNetConfig { size: 8, widths: vec![8, 16], embedding: 16, groups: 4, ..UNetConfig::default() }
     }
 
-    fn layout_of(config: &UNetConfig) -> Result<Layout> {
-        Ok(UNet::new(config.clone())?.layout().clone())
-    }
-
     fn header() -> Header {
         Header {
-            format: FORMAT,
-            network: network(),
-            head: Head::Preconditioned,
-            moments: DataMoments { log_mean: 0.1, log_sd: 0.2 },
             data: "glyphs".to_owned(),
             stage: "abc".to_owned(),
             step: 17,
-            precision: Precision::F32,
             seconds: 1.5,
-            best_loss: None,
             probe_loss: Some(0.5),
             averages: vec![AverageKind::Power { width: 0.1 }],
+            ..Header::new(network(), Head::Preconditioned, DataMoments { log_mean: 0.1, log_sd: 0.2 })
         }
     }
 

@@ -8,11 +8,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use models::ModelError;
 use models::average::Average;
 use models::checkpoint::{self, Checkpoint, Header, Parts};
 use models::params::Layout;
-use models::unet::{UNet, UNetConfig};
+pub use models::unet::layout_of;
 use tch::Device;
 
 /// The folder `checkpoints/` of a run.
@@ -20,14 +19,6 @@ use tch::Device;
 pub struct Checkpoints {
     folder: PathBuf,
     kept: usize,
-}
-
-/// The layout of a network's parameters.
-///
-/// # Errors
-/// If the network is impossible.
-pub fn layout_of(config: &UNetConfig) -> Result<Layout, ModelError> {
-    Ok(UNet::new(config.clone())?.layout().clone())
 }
 
 impl Checkpoints {
@@ -175,10 +166,10 @@ impl Checkpoints {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use models::checkpoint::{FORMAT, TrainingParts};
+    use models::checkpoint::TrainingParts;
     use models::denoise::Head;
     use models::params::Flat;
-    use models::precision::Precision;
+    use models::unet::UNetConfig;
     use score_match::DataMoments;
 
     fn write(checkpoints: &Checkpoints, step: u64, probe_loss: f64) {
@@ -192,19 +183,12 @@ mod tests {
         };
         let layout = layout_of(&network).unwrap();
         let flat = |seed| Flat::initialized(&layout, seed, Device::Cpu).unwrap();
+        let moments = DataMoments { log_mean: 0.1, log_sd: 0.2 };
         let header = Header {
-            format: FORMAT,
-            network,
-            head: Head::Preconditioned,
-            moments: DataMoments { log_mean: 0.1, log_sd: 0.2 },
-            data: "glyphs".to_owned(),
             stage: "key".to_owned(),
             step,
-            precision: Precision::F32,
-            seconds: 0.0,
-            best_loss: None,
             probe_loss: Some(probe_loss),
-            averages: vec![],
+            ..Header::new(network, Head::Preconditioned, moments)
         };
         let (ema, weights, mean, square) = (flat(2), flat(step), flat(0), flat(1));
         let training = TrainingParts { weights: &weights, mean: &mean, square: &square, averages: &[] };

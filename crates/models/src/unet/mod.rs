@@ -41,6 +41,14 @@ struct Level {
     resample: Option<Conv>,
 }
 
+/// The layout of a network's parameters.
+///
+/// # Errors
+/// [`ModelError::Config`] if the settings are impossible.
+pub fn layout_of(config: &UNetConfig) -> Result<Layout> {
+    Ok(UNet::new(config.clone())?.layout)
+}
+
 /// The network's structure; its numbers are [`Weights`].
 #[derive(Debug)]
 pub struct UNet {

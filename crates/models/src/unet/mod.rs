@@ -259,6 +259,28 @@ mod tests {
     }
 
     #[test]
+    fn one_to_four_channels_and_sizes_from_16_to_256_are_computed() {
+        for (channels, size, patch, levels) in [(1, 16, 1, 2), (3, 32, 2, 3), (4, 64, 4, 2), (2, 256, 4, 4)] {
+            let config = UNetConfig {
+                channels,
+                size,
+                patch,
+                widths: vec![8; levels],
+                attention: (0..levels).map(|level| level + 1 == levels).collect(),
+                ..small()
+            };
+            let net = UNet::new(config).unwrap();
+            let flat = Flat::initialized(net.layout(), 0, Device::Cpu).unwrap();
+            let mut weights = flat.weights(net.layout(), Kind::Float, Gradient::Wanted).unwrap();
+            let x = Tensor::ones([1, channels, size, size], (Kind::Float, Device::Cpu));
+            let out = net.forward(&weights, &x, &Tensor::from_slice(&[0.5_f32]), None, true).unwrap();
+            assert_eq!(out.size(), x.size());
+            let gradient = weights.gradient(&(out - 1.0).square().sum(Kind::Float)).unwrap();
+            assert!(gradient.isfinite().all().int64_value(&[]) == 1 && gradient.abs().max().double_value(&[]) > 0.0);
+        }
+    }
+
+    #[test]
     fn a_wrong_input_shape_is_an_error() {
         let net = UNet::new(small()).unwrap();
         let flat = Flat::initialized(net.layout(), 0, Device::Cpu).unwrap();

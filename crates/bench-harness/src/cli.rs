@@ -13,7 +13,9 @@ use crate::config::{self, Experiment};
 use crate::data::{DataConfig, Depth, FetchPolicy, Search};
 use crate::log::RunLog;
 use crate::session::{Interrupted, Session};
-use crate::{actions, dales_law, features, gpu_check, likelihood, loading, model_show, orders, reproduce, training};
+use crate::{
+    actions, dales_law, features, gpu_check, judge, likelihood, loading, model_show, orders, reproduce, training,
+};
 
 /// The experiment that works from any folder.
 const MNIST: &str = include_str!("../../../experiments/mnist.toml");
@@ -115,6 +117,25 @@ enum Command {
         /// Fail if Dale–Langevin with many calls beats Heun with 40, or anything beats the best with 20 beyond its interval
         #[arg(long)]
         check: bool,
+    },
+    /// How far images A are from the reference B: folders of PNGs, .npz or .npy arrays, idx files, runs, or files of statistics
+    Metrics {
+        /// The images to judge
+        a: PathBuf,
+        /// The reference; for memorization, the training images
+        b: PathBuf,
+        /// What images are compared by
+        #[arg(long, value_enum, default_value = "mnist-cnn")]
+        features: judge::Features,
+        /// Seed of resamples, subsets and directions
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Write A's mean and covariance in pytorch-fid's form
+        #[arg(long, value_name = "FILE")]
+        write_statistics: Option<PathBuf>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Bits per dimension of a run's network, by the probability flow, beside laws in closed form
     Likelihood(LikelihoodArgs),
@@ -396,6 +417,15 @@ impl Cli {
                 let session = start(search)?;
                 let (preset, experiment) = experiment.resolve(session.device)?;
                 actions::train(&preset, experiment, resume, &session)?;
+            }
+            Command::Metrics { a, b, features, seed, write_statistics, json } => {
+                let request = judge::Request { sample: a, reference: b, features, seed, statistics: write_statistics };
+                let found = judge::compare(&request, start(search)?.device)?;
+                if json {
+                    println!("{}", serde_json::to_string_pretty(&found)?);
+                } else {
+                    println!("{}", judge::table(&found)?);
+                }
             }
             Command::Average { run, width, step } => {
                 println!("{}", training::averages::reconstruct(&run, width, step)?.display());

@@ -235,7 +235,10 @@ fn to_bytes(log_pixels: Vec<f32>, n: usize, h: usize, w: usize, pixel_map: Pixel
 }
 
 /// Features of images, N × 128.
-fn features(classifier: &Classifier, images: ArrayView3<'_, u8>, label: &str) -> Result<Array2<f32>> {
+///
+/// # Errors
+/// If the images are not 28 × 28.
+pub fn features(classifier: &Classifier, images: ArrayView3<'_, u8>, label: &str) -> Result<Array2<f32>> {
     let tensor = pixels::to_tensor(images, Device::Cpu)?;
     let n = images.dim().0;
     let mut progress = Progress::new(label, "images", n as u64);

@@ -13,6 +13,7 @@
 //! | [`model_show`] | a network, layer by layer |
 //! | [`generate`] | sampling |
 //! | [`evaluate`] | `cnn-fid` and KID beside three reference figures |
+//! | [`judge`] | two sets of images compared, wherever they come from |
 //! | [`likelihood`] | bits per dimension, beside laws in closed form |
 //! | [`levels`] | the network against the linear denoiser, by noise level |
 //! | [`reproduce`] | the whole road, stage by stage |
@@ -51,6 +52,7 @@ pub mod features;
 pub mod figures;
 pub mod generate;
 pub mod gpu_check;
+pub mod judge;
 pub mod levels;
 pub mod likelihood;
 pub mod loading;

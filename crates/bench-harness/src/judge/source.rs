@@ -1,0 +1,195 @@
+//! One side of a comparison: images from wherever they lie, or the moments of their features.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use metrics::Moments;
+use models::write::write_atomically;
+use ndarray::{Array1, Array2, Array3, Array4, ArrayD, Axis, Ix3, Ix4};
+use ndarray_npy::{NpzReader, NpzWriter, ReadNpyExt};
+
+use crate::data::idx::parse_images;
+
+/// Images N × H × W × C as bytes, or moments in pytorch-fid's form.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// Images.
+    Images(Array4<u8>),
+    /// Mean (`mu`) and covariance (`sigma`) of features, of an unknown number of images.
+    Statistics(Array1<f64>, Array2<f64>),
+}
+
+impl Source {
+    /// Reads a folder of PNG pictures, a run's folder, an `.npz` or `.npy` array of bytes, an idx file (also compressed), or a file of
+    /// statistics (`.npz` with `mu` and `sigma`).
+    ///
+    /// # Errors
+    /// If nothing is there, a file is damaged, or pictures differ in size; names the file.
+    pub fn read(path: &Path) -> Result<Self> {
+        let name = path.display();
+        if path.is_dir() {
+            let samples = path.join("samples.npz");
+            return if samples.is_file() { Self::read(&samples) } else { pictures(path) };
+        }
+        let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
+        match ending {
+            "npz" => npz(path),
+            "npy" => {
+                let file = File::open(path).with_context(|| name.to_string())?;
+                let array =
+                    ArrayD::<u8>::read_npy(file).with_context(|| format!("{name}: not an array of bytes (uint8)"))?;
+                images(array).with_context(|| name.to_string())
+            }
+            _ if path.is_file() => {
+                let bytes = std::fs::read(path).with_context(|| name.to_string())?;
+                Ok(Self::Images(
+                    parse_images(path, &unzipped(bytes).with_context(|| name.to_string())?)?.insert_axis(Axis(3)),
+                ))
+            }
+            _ => bail!("{name}: no such file or folder"),
+        }
+    }
+}
+
+/// What a gzip file holds; other bytes as they are.
+fn unzipped(bytes: Vec<u8>) -> std::io::Result<Vec<u8>> {
+    if !bytes.starts_with(&[0x1f, 0x8b]) {
+        return Ok(bytes);
+    }
+    let mut all = Vec::new();
+    flate2::read::MultiGzDecoder::new(&bytes[..]).read_to_end(&mut all)?;
+    Ok(all)
+}
+
+/// N × H × W or N × H × W × C.
+fn images(array: ArrayD<u8>) -> Result<Source> {
+    let shape = array.shape().to_vec();
+    let found = match array.ndim() {
+        3 => array.into_dimensionality::<Ix3>()?.insert_axis(Axis(3)),
+        4 => array.into_dimensionality::<Ix4>()?,
+        _ => bail!("an array of shape {shape:?}; images are N × H × W or N × H × W × C"),
+    };
+    if found.is_empty() || found.dim().3 > 4 {
+        bail!("an array of shape {shape:?}; images are N × H × W or N × H × W × C with at most 4 channels");
+    }
+    Ok(Source::Images(found))
+}
+
+fn npz(path: &Path) -> Result<Source> {
+    let name = path.display();
+    let open = || -> Result<NpzReader<File>> {
+        Ok(NpzReader::new(File::open(path).with_context(|| name.to_string())?).with_context(|| name.to_string())?)
+    };
+    let names = open()?.names().with_context(|| name.to_string())?;
+    let has = |key: &str| names.iter().any(|n| n.trim_end_matches(".npy") == key);
+    if has("mu") && has("sigma") {
+        let mu: Array1<f64> = open()?.by_name("mu").with_context(|| format!("{name}: mu"))?;
+        let sigma: Array2<f64> = open()?.by_name("sigma").with_context(|| format!("{name}: sigma"))?;
+        if sigma.dim() != (mu.len(), mu.len()) {
+            bail!("{name}: mu has {} numbers and sigma is {:?}", mu.len(), sigma.dim());
+        }
+        return Ok(Source::Statistics(mu, sigma));
+    }
+    let key = ["images", "arr_0"].into_iter().find(|key| has(key));
+    let key =
+        key.with_context(|| format!("{name}: neither `images`, `arr_0` nor `mu` and `sigma`; it has {names:?}"))?;
+    let array: ArrayD<u8> =
+        open()?.by_name(key).with_context(|| format!("{name}: {key} is not an array of bytes (uint8)"))?;
+    images(array).with_context(|| name.to_string())
+}
+
+/// All PNG pictures of a folder, in the order of their names.
+fn pictures(folder: &Path) -> Result<Source> {
+    let entries = std::fs::read_dir(folder).with_context(|| folder.display().to_string())?;
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("png")));
+    paths.sort();
+    let Some(first) = paths.first() else {
+        bail!("{}: no PNG pictures and no samples.npz are there", folder.display())
+    };
+    let one = picture(first)?;
+    let (h, w, c) = one.dim();
+    let mut bytes = Vec::with_capacity(paths.len() * h * w * c);
+    for path in &paths {
+        let image = picture(path)?;
+        if image.dim() != (h, w, c) {
+            let (a, b) = (path.display(), first.display());
+            bail!(
+                "{a} is {:?} (height, width, channels), but {b} is {:?}: pictures must be of one size",
+                image.dim(),
+                (h, w, c)
+            );
+        }
+        bytes.extend(image);
+    }
+    Ok(Source::Images(Array4::from_shape_vec((paths.len(), h, w, c), bytes)?))
+}
+
+/// A picture of 8 bits, H × W × C.
+fn picture(path: &Path) -> Result<Array3<u8>> {
+    let name = path.display();
+    let file = std::io::BufReader::new(File::open(path).with_context(|| name.to_string())?);
+    let mut decoder = png::Decoder::new(file);
+    decoder.set_transformations(png::Transformations::normalize_to_color8());
+    let mut reader = decoder.read_info().with_context(|| format!("{name}: not a PNG picture"))?;
+    let size = reader.output_buffer_size().with_context(|| format!("{name}: too large"))?;
+    let mut bytes = vec![0; size];
+    let info = reader.next_frame(&mut bytes).with_context(|| format!("{name}: damaged"))?;
+    bytes.truncate(info.buffer_size());
+    let channels = info.color_type.samples();
+    Ok(Array3::from_shape_vec((info.height as usize, info.width as usize, channels), bytes)?)
+}
+
+/// Writes moments as pytorch-fid does: `mu` and `sigma`.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_statistics(path: &Path, moments: &Moments) -> Result<()> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    let mut npz = NpzWriter::new(&mut bytes);
+    npz.add_array("mu", moments.mean())?;
+    npz.add_array("sigma", moments.cov())?;
+    npz.finish()?;
+    Ok(write_atomically(path, &bytes.into_inner())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::image::Png;
+
+    fn message(path: &Path) -> String {
+        format!("{:#}", Source::read(path).unwrap_err())
+    }
+
+    #[test]
+    fn pictures_of_a_folder_are_read_in_order_and_must_be_of_one_size() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(message(folder.path()).contains("no PNG pictures"));
+        let grey = |value: u8, size: usize| Png::from_gray(Array2::from_elem((size, 3), value).view()).unwrap();
+        grey(7, 2).write(&folder.path().join("b.png")).unwrap();
+        grey(9, 2).write(&folder.path().join("a.png")).unwrap();
+        let Source::Images(images) = Source::read(folder.path()).unwrap() else { panic!("no images") };
+        assert_eq!((images.dim(), images[[0, 0, 0, 0]], images[[1, 1, 2, 0]]), ((2, 2, 3, 1), 9, 7));
+        grey(9, 4).write(&folder.path().join("c.png")).unwrap();
+        assert!(message(folder.path()).contains("c.png") && message(folder.path()).contains("one size"));
+        std::fs::write(folder.path().join("c.png"), b"\x89PNG\r\n\x1a\nhalf").unwrap();
+        assert!(message(folder.path()).contains("c.png"));
+    }
+
+    #[test]
+    fn statistics_come_back_and_other_files_are_explained() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.npz");
+        let mean = Array1::from(vec![1.0, 2.0]);
+        let cov = Array2::from_diag(&Array1::from(vec![3.0, 4.0]));
+        write_statistics(&path, &Moments::new(10, mean.clone(), cov.clone()).unwrap()).unwrap();
+        let Source::Statistics(mu, sigma) = Source::read(&path).unwrap() else { panic!("no statistics") };
+        assert!(mu == mean && sigma == cov);
+        std::fs::write(&path, b"PK nothing").unwrap();
+        assert!(message(&path).contains("a.npz"));
+        assert!(message(&folder.path().join("b")).contains("no such file or folder"));
+    }
+}

@@ -96,6 +96,17 @@ pub struct EvaluationConfig {
     pub levels: Vec<f64>,
     /// Held-out images that it is done on.
     pub level_images: usize,
+    /// Samples that are judged while training, every `training.eval_every` steps.
+    #[serde(default = "thousand", skip_serializing_if = "is_thousand")]
+    pub training_images: usize,
+}
+
+fn thousand() -> usize {
+    1000
+}
+
+fn is_thousand(n: &usize) -> bool {
+    *n == thousand()
 }
 
 /// A whole experiment, resolved.
@@ -285,6 +296,7 @@ fn check(path: &Path, e: &Experiment) -> Result<(), ConfigError> {
         ("sampling.n", e.sampling.n as u64, 2, 10_000_000),
         ("sampling.batch", e.sampling.batch as u64, 1, 1 << 16),
         ("evaluation.level_images", e.evaluation.level_images as u64, 1, 1 << 20),
+        ("evaluation.training_images", e.evaluation.training_images as u64, 2, 1 << 24),
         ("evaluation.resamples", e.evaluation.resamples as u64, 2, 1 << 16),
         ("evaluation.kid_subsets", e.evaluation.kid_subsets as u64, 1, 1 << 16),
         ("evaluation.kid_size", e.evaluation.kid_size as u64, 2, 1 << 16),
@@ -304,6 +316,11 @@ fn check(path: &Path, e: &Experiment) -> Result<(), ConfigError> {
         if !(0.0..1.0).contains(&value) {
             return refuse(key, format!("{value} is not in [0, 1)"));
         }
+    }
+    if !t.eval_every.is_multiple_of(t.checkpoint_every) {
+        let reason =
+            format!("{} is not a multiple of training.checkpoint_every = {}", t.eval_every, t.checkpoint_every);
+        return refuse("training.eval_every", reason);
     }
     if !(0.0..=1.0).contains(&t.class_dropout) {
         return refuse("training.class_dropout", format!("{} is not in [0, 1]", t.class_dropout));
@@ -462,6 +479,7 @@ mod tests {
             ("training.averages=[{width=0.1,decay=0.9}]", "either a `decay` or a `width`"),
             ("network.channels=65536", "network.channels"),
             ("sampling.class=3", "sampling.class"),
+            ("training.eval_every=1500", "training.checkpoint_every = 1000"),
             ("name=a/b", "name"),
         ] {
             let text = message(&[set]);

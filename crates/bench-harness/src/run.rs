@@ -163,7 +163,7 @@ fn training_key(experiment: &Experiment, data: &Dataset) -> Result<String> {
     let mut value = serde_json::to_value(experiment)?;
     remove(&mut value, &["name", "sampling", "evaluation", "data"]);
     if let Some(training) = value.get_mut("training") {
-        remove(training, &["checkpoint_every", "log_every", "keep_checkpoints", "grid"]);
+        remove(training, &["checkpoint_every", "log_every", "keep_checkpoints", "grid", "eval_every"]);
     }
     hash(&json!({ "format": FORMAT, "data": data.title(), "checksums": data.checksums, "experiment": value }))
 }
@@ -202,7 +202,7 @@ fn compare(prefix: &str, old: &Value, new: &Value, found: &mut Vec<String>) {
     }
 }
 
-/// `metrics.jsonl`: one JSON object a line, appended.
+/// `metrics.jsonl` or `quality.jsonl`: one JSON object a line, appended.
 #[derive(Debug)]
 pub struct MetricsLog {
     file: File,
@@ -210,13 +210,13 @@ pub struct MetricsLog {
 }
 
 impl MetricsLog {
-    /// Opens the log; lines of training steps after `step` (from a run that went further than its last checkpoint) are
+    /// Opens a log of the run by its name; lines of training steps after `step` (from a run that went further than its last checkpoint) are
     /// dropped, so that no step stands there twice.
     ///
     /// # Errors
     /// If it cannot be read or written.
-    pub fn open(run: &Run, step: u64) -> Result<Self> {
-        let path = run.folder.join("metrics.jsonl");
+    pub fn open(run: &Run, name: &str, step: u64) -> Result<Self> {
+        let path = run.folder.join(name);
         let old = fs::read_to_string(&path).unwrap_or_default();
         let kept: String = old
             .lines()
@@ -231,6 +231,16 @@ impl MetricsLog {
         }
         let file = OpenOptions::new().create(true).append(true).open(&path);
         Ok(Self { file: file.with_context(|| format!("cannot write {}", path.display()))?, path })
+    }
+
+    /// The step of the last line; none without lines.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn last_step(&self) -> Result<Option<u64>> {
+        let text = fs::read_to_string(&self.path).with_context(|| self.path.display().to_string())?;
+        let last = text.lines().last().and_then(|line| serde_json::from_str::<Value>(line).ok());
+        Ok(last.and_then(|value| value.get("step").and_then(Value::as_u64)))
     }
 
     /// Appends one line.
@@ -302,12 +312,12 @@ mod tests {
         let (data, root) = (glyphs(), tempfile::tempdir().unwrap());
         let run = Run::plan(root.path(), "cpu", experiment(&[]), &data).unwrap();
         let _lock = run.open().unwrap();
-        let mut log = MetricsLog::open(&run, 0).unwrap();
+        let mut log = MetricsLog::open(&run, "metrics.jsonl", 0).unwrap();
         for step in [10, 20, 30] {
             log.write(&json!({ "step": step })).unwrap();
         }
         drop(log);
-        MetricsLog::open(&run, 20).unwrap().write(&json!({ "step": 30, "again": true })).unwrap();
+        MetricsLog::open(&run, "metrics.jsonl", 20).unwrap().write(&json!({ "step": 30, "again": true })).unwrap();
         let text = fs::read_to_string(run.folder.join("metrics.jsonl")).unwrap();
         assert_eq!(text.lines().count(), 3);
         assert!(text.lines().last().unwrap().contains("again"));

@@ -222,6 +222,7 @@ fn tensorboard_and_the_grids_of_a_training_are_there() {
         assert!(holds(tag), "{tag}");
     }
     assert_eq!(fs::read_dir(run.join("grids")).unwrap().count(), 3);
+    assert_eq!(fs::read_to_string(run.join("quality.jsonl")).unwrap(), "", "nothing was to be judged");
     let levels = &lines(&run)[0]["levels"];
     assert!(levels.as_array().unwrap().iter().any(|bin| bin["error"].is_f64()), "{levels}");
 }
@@ -242,4 +243,41 @@ fn a_gpu_is_checked_where_there_is_one() {
     assert_eq!(found["difference_from_cpu"], 0.0);
     assert!(found["cnn_fid"].as_f64().unwrap() > 0.0 && found["step_seconds"]["tf32"].as_f64().unwrap() > 0.0);
     assert!(out.join("gpu-check.svg").is_file());
+}
+
+#[test]
+fn quality_is_judged_while_training_and_drawn_against_time() {
+    let folder = TempDir::new().unwrap();
+    let more = ["--set", "training.eval_every=8", "--set", "evaluation.training_images=10"];
+    succeeds(dale(folder.path(), &tiny("reproduce", &more)));
+    let run = run_folder(folder.path());
+    let text = fs::read_to_string(run.join("quality.jsonl")).unwrap();
+    let judged: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(judged.len(), 1, "{text}");
+    assert_eq!((&judged[0]["step"], &judged[0]["score"]["n"]), (&Value::from(8), &Value::from(10)));
+    assert!(judged[0]["score"]["fingerprint"]["extractor_sha256"].is_string());
+    assert!(run.join("figures/quality.svg").is_file());
+}
+
+#[test]
+fn two_sets_of_images_are_compared_wherever_they_come_from() {
+    let folder = TempDir::new().unwrap();
+    succeeds(dale(folder.path(), &tiny("reproduce", &["--set", "sampling.n=30"])));
+    let run = run_folder(folder.path());
+    let (run_name, statistics) = (run.to_str().unwrap(), folder.path().join("a.npz"));
+    let measure = |a: &str, b: &str, more: &[&str]| -> Value {
+        let output = succeeds(dale(folder.path(), &[&["metrics", a, b, "--json"], more].concat()));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let own = measure(run_name, run_name, &["--write-statistics", statistics.to_str().unwrap()]);
+    assert!(own["fid"]["estimate"].as_f64().unwrap() < 1e-6, "{own}");
+    assert_eq!((&own["fingerprint"]["n_samples"], &own["copied"]["estimate"]), (&Value::from(30), &Value::from(1.0)));
+    // The same from the moments alone, and on pixels.
+    let moments = measure(statistics.to_str().unwrap(), run_name, &[]);
+    assert!(moments["fid"]["estimate"].as_f64().unwrap() < 1e-6 && moments.get("kid").is_none(), "{moments}");
+    let pixels = measure(run_name, run_name, &["--features", "pixels"]);
+    assert_eq!(pixels["fingerprint"]["extractor"], "pixels");
+    let figures = run.join("figures");
+    fails(dale(folder.path(), &["metrics", figures.to_str().unwrap(), run_name]), &["one size", ".png"]);
+    fails(dale(folder.path(), &["metrics", "nowhere", run_name]), &["nowhere", "no such file"]);
 }

@@ -100,6 +100,9 @@ pub struct TrainingConfig {
     /// Images in the grid of samples that is drawn at every checkpoint; 0 for none.
     #[serde(default)]
     pub grid: usize,
+    /// Steps between judgements of `evaluation.training_images` samples, a multiple of `checkpoint_every`; 0 for none.
+    #[serde(default)]
+    pub eval_every: u64,
     /// Steps between lines of `metrics.jsonl`.
     pub log_every: u64,
 }

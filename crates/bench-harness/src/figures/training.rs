@@ -3,9 +3,10 @@
 use std::fs;
 
 use anyhow::{Context, Result};
+use serde::Deserialize;
 use serde_json::Value;
 
-use crate::evaluate::TrainingLevel;
+use crate::evaluate::{Score, TrainingLevel};
 use crate::report::axis::Scale;
 use crate::report::plot::{Chart, Mark, Rule, Series};
 use crate::run::Run;
@@ -29,6 +30,14 @@ struct Line {
 #[derive(Debug)]
 pub(super) struct Curves {
     lines: Vec<Line>,
+    quality: Vec<Judged>,
+}
+
+/// One line of `quality.jsonl`.
+#[derive(Debug, Deserialize)]
+struct Judged {
+    seconds: f64,
+    score: Score,
 }
 
 impl Curves {
@@ -36,7 +45,10 @@ impl Curves {
     pub(super) fn read(run: &Run) -> Result<Self> {
         let path = run.folder.join("metrics.jsonl");
         let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        Ok(Self { lines: text.lines().filter_map(line).collect() })
+        // A run that did not judge while training has no such file.
+        let judged = fs::read_to_string(run.folder.join("quality.jsonl")).unwrap_or_default();
+        let quality = judged.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        Ok(Self { lines: text.lines().filter_map(line).collect(), quality })
     }
 
     /// Weighted loss over steps.
@@ -66,6 +78,28 @@ impl Curves {
             ],
             ..Chart::default()
         }
+    }
+
+    /// `cnn-fid` against the time of training; none if nothing was judged.
+    pub(super) fn quality(&self) -> Option<Chart> {
+        let first = &self.quality.first()?.score;
+        let points = self.quality.iter().map(|judged| (judged.seconds / 60.0, judged.score.cnn_fid)).collect();
+        let band = |score: &Score| {
+            let half = 1.96 * score.cnn_fid_sd;
+            ((score.cnn_fid - half).max(0.5 * score.cnn_fid), score.cnn_fid + half)
+        };
+        Some(Chart {
+            x_label: "minutes of training".into(),
+            y_label: format!("cnn-fid of {} samples, with 95% intervals", first.n),
+            y_scale: Scale::Log,
+            series: vec![Series {
+                mark: Mark::Both,
+                points,
+                band: self.quality.iter().map(|judged| band(&judged.score)).collect(),
+                ..Series::default()
+            }],
+            ..Chart::default()
+        })
     }
 
     /// Error at some noise levels over steps, in parts of the linear denoiser's; none if the log has no levels.
@@ -123,10 +157,12 @@ mod tests {
             })
             .collect();
         let level = |r, linear_expected| TrainingLevel { r, linear_expected };
-        let chart = Curves { lines }.levels(&[level(0.1, 12.0), level(1.0, 10.0), level(4.0, 9.0)]).unwrap();
+        let chart = Curves { lines, quality: Vec::new() }
+            .levels(&[level(0.1, 12.0), level(1.0, 10.0), level(4.0, 9.0)])
+            .unwrap();
         assert_eq!(chart.series.len(), 2, "the level that was never seen has no curve");
         assert!(chart.series.iter().all(|s| s.points.iter().all(|p| p.1 == 0.5)), "{:?}", chart.series);
         assert!(chart.draw().unwrap().as_str().contains("r = 1.00"));
-        assert!(Curves { lines: Vec::new() }.levels(&[]).is_none());
+        assert!(Curves { lines: Vec::new(), quality: Vec::new() }.levels(&[]).is_none());
     }
 }

@@ -80,7 +80,7 @@ fn images(array: ArrayD<u8>) -> Result<Source> {
 fn npz(path: &Path) -> Result<Source> {
     let name = path.display();
     let open = || -> Result<NpzReader<File>> {
-        Ok(NpzReader::new(File::open(path).with_context(|| name.to_string())?).with_context(|| name.to_string())?)
+        NpzReader::new(File::open(path).with_context(|| name.to_string())?).with_context(|| name.to_string())
     };
     let names = open()?.names().with_context(|| name.to_string())?;
     let has = |key: &str| names.iter().any(|n| n.trim_end_matches(".npy") == key);

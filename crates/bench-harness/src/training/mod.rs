@@ -19,7 +19,7 @@
 //! | [`blackbox`] | a step that went wrong, in a file that can be replayed |
 //! | [`averages`] | an average of any width, after training |
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -149,6 +149,10 @@ pub fn train(run: &Run, data: &Dataset, session: &Session, start: Start) -> Resu
 
     let mut batches = Batches::new(e, data, session.device)?;
     let mut watch = Watch::open(run, data, state.step, session)?;
+    if let Some(path) = checkpoints.newest().filter(|_| state.step > 0) {
+        // The run may have been killed between a checkpoint and its samples.
+        look(&mut watch, &state, &path)?;
+    }
     let mut bins = LevelBins::new(&t.time);
     let mut progress = Progress::new("training", "steps", t.steps);
     progress.set(state.step);
@@ -214,14 +218,7 @@ pub fn train(run: &Run, data: &Dataset, session: &Session, start: Start) -> Resu
                 );
                 return Err(Interrupted(text).into());
             }
-            watch.grid(state.step, &path).or_else(|error| {
-                // A picture is not worth a training.
-                if error.is::<Interrupted>() {
-                    return Err(error);
-                }
-                tracing::warn!("no grid of samples at step {}: {error:#}", state.step);
-                Ok(())
-            })?;
+            look(&mut watch, &state, &path)?;
             since = Instant::now();
         }
     }
@@ -269,6 +266,17 @@ fn rate_at(t: &TrainingConfig, k: u64) -> f64 {
         Decay::Cosine => 0.5 * (1.0 + (std::f64::consts::PI * k as f64 / t.steps as f64).cos()),
     };
     t.rate * rise * fall
+}
+
+/// Samples of a checkpoint, where the run wants some; without them training goes on.
+fn look(watch: &mut Watch<'_>, state: &State, checkpoint: &Path) -> Result<()> {
+    match watch.samples(state.step, state.seconds, checkpoint) {
+        Err(error) if !error.is::<Interrupted>() => {
+            tracing::warn!("no samples at step {}: {error:#}", state.step);
+            Ok(())
+        }
+        other => other,
+    }
 }
 
 fn finite(flat: &Flat) -> Result<bool> {

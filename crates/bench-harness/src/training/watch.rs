@@ -1,10 +1,14 @@
-//! What one sees of a training while it runs: `metrics.jsonl`, TensorBoard's event files, the grid of samples at every checkpoint.
+//! What one sees of a training while it runs: `metrics.jsonl`, TensorBoard's event files, samples at every checkpoint and what a judge
+//! says of them (`quality.jsonl`).
+
+use std::path::Path;
 
 use anyhow::Result;
 use gbm_sde::Schedule;
 use gbm_sde::noise::{Noise, Stream};
 use models::denoise::{Condition, Model};
 use models::params::{Flat, Gradient};
+use ndarray::Array3;
 use score_match::torch::{squared_error, weighted_loss};
 use serde_json::json;
 use tch::{Kind, Tensor, no_grad};
@@ -12,6 +16,7 @@ use tch::{Kind, Tensor, no_grad};
 use super::bins::BinLoss;
 use crate::config::{Experiment, Reduction, SamplingConfig};
 use crate::data::Dataset;
+use crate::evaluate::{Judge, Score};
 use crate::figures::sample_grid;
 use crate::generate::{Trained, generate, statistics};
 use crate::pixels;
@@ -59,6 +64,9 @@ pub struct Watch<'a> {
     data: &'a Dataset,
     session: &'a Session,
     log: MetricsLog,
+    quality: MetricsLog,
+    judged: Option<u64>,
+    judge: Option<Judge>,
     events: EventWriter,
     probe: Probe,
 }
@@ -69,14 +77,17 @@ impl<'a> Watch<'a> {
     /// # Errors
     /// If a file cannot be written or libtorch refuses.
     pub fn open(run: &'a Run, data: &'a Dataset, step: u64, session: &'a Session) -> Result<Self> {
-        let log = MetricsLog::open(run, step)?;
+        let log = MetricsLog::open(run, "metrics.jsonl", step)?;
+        let quality = MetricsLog::open(run, "quality.jsonl", step)?;
+        let judged = quality.last_step()?;
         let folder = run.folder.join("tensorboard");
         let mut events =
             if step == 0 { EventWriter::create(&folder)? } else { EventWriter::resume(&folder, step + 1)? };
         if step == 0 {
             events.text("config", 0, &format!("```toml\n{}\n```", toml::to_string(&run.experiment)?))?;
         }
-        Ok(Self { run, data, session, log, events, probe: Probe::new(&run.experiment, data, session)? })
+        let probe = Probe::new(&run.experiment, data, session)?;
+        Ok(Self { run, data, session, log, quality, judged, judge: None, events, probe })
     }
 
     /// Writes a line.
@@ -133,29 +144,53 @@ impl<'a> Watch<'a> {
         Ok(loss)
     }
 
-    /// Draws the grid of samples of a checkpoint, into `grids/` and for TensorBoard.
+    /// Draws the grid of a checkpoint into `grids/`, and judges samples of it where it is due (`quality.jsonl`); both also for
+    /// TensorBoard. What is there already is not done again.
     ///
     /// # Errors
     /// If sampling fails or a file cannot be written.
-    pub fn grid(&mut self, step: u64, checkpoint: &std::path::Path) -> Result<()> {
+    pub fn samples(&mut self, step: u64, seconds: f64, checkpoint: &Path) -> Result<()> {
         let e = &self.run.experiment;
-        let n = e.training.grid;
-        if n == 0 {
+        let grid = self.run.folder.join("grids").join(format!("step-{step:08}.png"));
+        let draws = e.training.grid > 0 && !grid.is_file();
+        let judges =
+            e.training.eval_every > 0 && step.is_multiple_of(e.training.eval_every) && self.judged != Some(step);
+        if !draws && !judges {
             return Ok(());
         }
         let trained = Trained::load(checkpoint, self.session.device)?;
+        if draws {
+            let (images, _) = self.draw(&trained, e.training.grid)?;
+            let png = sample_grid(images.view(), e.training.grid)?;
+            std::fs::create_dir_all(self.run.folder.join("grids"))?;
+            png.write(&grid)?;
+            let (width, height) = png.size();
+            self.events.image("samples", step, png.bytes(), width as u32, height as u32, Colorspace::Gray)?;
+        }
+        if judges {
+            let (images, calls) = self.draw(&trained, e.evaluation.training_images)?;
+            let judge = match self.judge.take() {
+                Some(judge) => judge,
+                None => Judge::new(self.data, &e.evaluation, e.seed, self.session.device)?,
+            };
+            let score = Score { calls: Some(calls), ..judge.score("samples", images.view())? };
+            self.judge = Some(judge);
+            self.events.scalar("cnn-fid", step, score.cnn_fid)?;
+            self.quality.write(&json!({ "step": step, "seconds": seconds, "score": score }))?;
+            self.judged = Some(step);
+        }
+        models::device::set_tf32(e.training.tf32)?;
+        self.events.flush()
+    }
+
+    /// The first `n` samples of these weights, and the network calls of each.
+    fn draw(&self, trained: &Trained, n: usize) -> Result<(Array3<u8>, usize)> {
+        let e = &self.run.experiment;
         let sampling = SamplingConfig { n, batch: e.sampling.batch.min(n), ..e.sampling.clone() };
         let statistics = statistics(&sampling.prior, e.pixels, self.data)?;
         let schedule = Schedule::new(e.process.clone())?;
-        let drawn = generate(&trained, &sampling, statistics.as_ref(), e.pixels, &schedule, e.seed, self.session)?;
-        models::device::set_tf32(e.training.tf32)?;
-        let png = sample_grid(drawn.images.view(), n)?;
-        let folder = self.run.folder.join("grids");
-        std::fs::create_dir_all(&folder)?;
-        png.write(&folder.join(format!("step-{step:08}.png")))?;
-        let (width, height) = png.size();
-        self.events.image("samples", step, png.bytes(), width as u32, height as u32, Colorspace::Gray)?;
-        self.events.flush()
+        let drawn = generate(trained, &sampling, statistics.as_ref(), e.pixels, &schedule, e.seed, self.session)?;
+        Ok((drawn.images, drawn.calls))
     }
 }
 

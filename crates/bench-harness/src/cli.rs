@@ -12,9 +12,11 @@ use crate::compare::Request;
 use crate::config::{self, Experiment};
 use crate::data::{DataConfig, Depth, FetchPolicy, Search};
 use crate::log::RunLog;
+use crate::run::stored_experiment;
 use crate::session::{Interrupted, Session};
 use crate::{
-    actions, dales_law, features, gpu_check, judge, likelihood, loading, model_show, orders, reproduce, training,
+    actions, dales_law, features, gpu_check, judge, likelihood, loading, model_show, nearest, orders, reproduce,
+    training,
 };
 
 /// The experiment that works from any folder.
@@ -136,6 +138,20 @@ enum Command {
         /// As JSON
         #[arg(long)]
         json: bool,
+    },
+    /// The training images nearest to a run's samples, in pixels and in features: pictures and distances
+    Neighbours {
+        /// A run's folder
+        run: PathBuf,
+        /// Samples that are shown
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        n: u32,
+        /// Neighbours of each
+        #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        k: u32,
+        /// Folder for the pictures and neighbours.json; the run's figures/ by default
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
     },
     /// Bits per dimension of a run's network, by the probability flow, beside laws in closed form
     Likelihood(LikelihoodArgs),
@@ -425,6 +441,15 @@ impl Cli {
                     println!("{}", serde_json::to_string_pretty(&found)?);
                 } else {
                     println!("{}", judge::table(&found)?);
+                }
+            }
+            Command::Neighbours { run, n, k, out } => {
+                let session = start(search)?;
+                let data = loading::load_for(&stored_experiment(&run)?, &session)?;
+                let folder = out.unwrap_or_else(|| run.join("figures"));
+                let request = nearest::Request { run, shown: n as usize, k: k as usize, folder };
+                for path in nearest::write(&request, &data, &session)? {
+                    println!("{}", path.display());
                 }
             }
             Command::Average { run, width, step } => {

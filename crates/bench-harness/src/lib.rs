@@ -14,6 +14,7 @@
 //! | [`generate`] | sampling |
 //! | [`evaluate`] | `cnn-fid` and KID beside three reference figures |
 //! | [`judge`] | two sets of images compared, wherever they come from |
+//! | [`mod@nearest`] | the training images nearest to generated ones |
 //! | [`likelihood`] | bits per dimension, beside laws in closed form |
 //! | [`levels`] | the network against the linear denoiser, by noise level |
 //! | [`reproduce`] | the whole road, stage by stage |
@@ -59,6 +60,7 @@ pub mod loading;
 pub mod log;
 pub mod manifest;
 pub mod model_show;
+pub mod nearest;
 pub mod orders;
 pub mod pixels;
 pub mod progress;

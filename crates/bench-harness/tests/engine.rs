@@ -280,4 +280,15 @@ fn two_sets_of_images_are_compared_wherever_they_come_from() {
     let figures = run.join("figures");
     fails(dale(folder.path(), &["metrics", figures.to_str().unwrap(), run_name]), &["one size", ".png"]);
     fails(dale(folder.path(), &["metrics", "nowhere", run_name]), &["nowhere", "no such file"]);
+
+    // The nearest training images of a run's samples.
+    let out = folder.path().join("near");
+    succeeds(dale(folder.path(), &["neighbours", run_name, "--n", "3", "--k", "4", "--out", out.to_str().unwrap()]));
+    let found: Value = serde_json::from_slice(&fs::read(out.join("neighbours.json")).unwrap()).unwrap();
+    for space in ["pixels", "features"] {
+        assert!(fs::read(out.join(format!("neighbours-{space}.png"))).unwrap().starts_with(b"\x89PNG"));
+        assert_eq!(found[space]["shown"].as_array().unwrap().len(), 3);
+        assert_eq!(found[space]["shown"][0]["indices"].as_array().unwrap().len(), 4);
+    }
+    fails(dale(folder.path(), &["neighbours", run_name, "--k", "500"]), &["500", "300"]);
 }

@@ -122,7 +122,7 @@ def results():
         *by_calls(comparison),
         "",
         *verdicts(),
-        "What is empty was not measured yet; the command goes on where it was.",
+        "Only the paper's own samplers are tried beyond 250 calls; the adaptive method takes as many as its tolerance asks for.",
         "`cnn-fid` falls with N, so this table cannot be compared with the one above. The churn, 8, was chosen by `cnn-fid` against the same",
         "10,000 test images, on earlier weights of the same kind.",
         "",

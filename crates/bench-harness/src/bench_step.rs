@@ -17,6 +17,9 @@ use crate::session::Session;
 use crate::training::batches::Batch;
 use crate::training::optimize::Optimizer;
 
+/// Moments of MNIST's log pixels, for networks that see no data.
+pub const MOMENTS: DataMoments = DataMoments { log_mean: 0.095, log_sd: 0.219 };
+
 /// Steps before the clock counts.
 const WARM_UP: usize = 3;
 
@@ -28,8 +31,7 @@ const WARM_UP: usize = 3;
 /// If the network is impossible or libtorch refuses.
 pub fn time(experiment: &Experiment, steps: usize, session: &Session) -> Result<Value> {
     let t = &experiment.training;
-    let moments = DataMoments { log_mean: 0.095, log_sd: 0.219 };
-    let model = Model::new(UNet::new(experiment.network.clone())?, t.head, moments)?;
+    let model = Model::new(UNet::new(experiment.network.clone())?, t.head, MOMENTS)?;
     let flat = Flat::initialized(model.net.layout(), experiment.seed, session.device)?;
     let precision = if t.precision == Precision::Bf16 { Precision::Bf16 } else { Precision::F32 };
     let kind = Choice { precision, seconds: None }.kind();

@@ -6,11 +6,12 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use models::checkpoint::{self, Encoding, Parts};
 use models::classifier::MNIST_SHA256;
+use models::unet::layout_of;
 use tch::Device;
 
 use crate::evaluate::Evaluation;
 use crate::run::Run;
-use crate::training::checkpoints::{Checkpoints, layout_of};
+use crate::training::checkpoints::Checkpoints;
 
 /// Files that are copied as they are.
 const COPIED: [&str; 5] = ["config.toml", "manifest.json", "metrics.json", "metrics.jsonl", "report.html"];
@@ -21,7 +22,7 @@ const COPIED: [&str; 5] = ["config.toml", "manifest.json", "metrics.json", "metr
 /// If the run is not finished or a file cannot be written.
 pub fn export(run: &Path, folder: &Path) -> Result<()> {
     let source = Checkpoints::new(run.join("checkpoints")).weights();
-    let loaded = checkpoint::load(&source, layout_of, Device::Cpu).context("is the run finished?")?;
+    let loaded = checkpoint::load(&source, Device::Cpu).context("is the run finished?")?;
     let planned = Run::existing(run, loaded.header.stage.clone())?;
     let key = planned.evaluation_key(MNIST_SHA256)?;
     if planned.read_json::<Evaluation>("metrics.json").is_none_or(|m| m.key != key) {

@@ -25,7 +25,6 @@ use crate::data::Dataset;
 use crate::pixels;
 use crate::progress::Progress;
 use crate::session::{Interrupted, Session};
-use crate::training::checkpoints::layout_of;
 
 /// What a trained network computes with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +62,7 @@ impl Trained {
     /// # Errors
     /// As [`Self::load`].
     pub fn load_in(path: &Path, device: Device, arithmetic: Arithmetic) -> Result<Self> {
-        let loaded = checkpoint::load(path, layout_of, device)?;
+        let loaded = checkpoint::load(path, device)?;
         let header = loaded.header;
         // Sampling does not round f32 to TF32, whatever training did.
         models::device::set_tf32(false)?;

@@ -14,7 +14,6 @@ use models::precision::Precision;
 use models::unet::UNet;
 use models::unet::summary::summarize;
 use models::write::write_atomically;
-use score_match::DataMoments;
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor, no_grad};
 
@@ -131,8 +130,7 @@ pub fn check(
 /// Largest difference of a network's output between the device and the CPU, in f32 without TF32, in parts of the largest output.
 fn difference(experiment: &Experiment, device: Device) -> Result<f64> {
     set_tf32(false)?;
-    let moments = DataMoments { log_mean: 0.095, log_sd: 0.219 };
-    let model = Model::new(UNet::new(experiment.network.clone())?, experiment.training.head, moments)?;
+    let model = Model::new(UNet::new(experiment.network.clone())?, experiment.training.head, bench_step::MOMENTS)?;
     let layout = model.net.layout();
     let mut flat = Flat::initialized(layout, experiment.seed, Device::Cpu)?;
     // Some parameters start at zero, which would hide what they do.

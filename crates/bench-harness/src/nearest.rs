@@ -8,12 +8,12 @@ use anyhow::{Context, Result};
 use metrics::{Neighbours, nearest};
 use models::classifier::Classifier;
 use models::write::write_atomically;
-use ndarray::{Array2, Array3, Axis, concatenate};
+use ndarray::{Array3, Axis, concatenate};
 use serde_json::{Value, json};
 
 use crate::arrays::read_npz;
 use crate::data::Dataset;
-use crate::evaluate::features;
+use crate::judge::rows;
 use crate::report::image::Grid;
 use crate::session::Session;
 
@@ -37,20 +37,16 @@ pub struct Request {
 /// If the run has no samples, there are fewer training images than neighbours, or a file cannot be written.
 pub fn write(request: &Request, data: &Dataset, session: &Session) -> Result<Vec<PathBuf>> {
     std::fs::create_dir_all(&request.folder).with_context(|| format!("cannot make {}", request.folder.display()))?;
-    let samples = read_npz(&request.run.join("samples.npz")).context("the run's samples are needed")?;
+    let path = request.run.join("samples.npz");
+    let samples = read_npz(&path).context("the run's samples are needed")?;
     let train = &data.train.images;
     let mut all = json!({ "data": data.title(), "samples": samples.dim().0, "training_images": train.dim().0 });
     let mut written = Vec::new();
     let classifier = Classifier::mnist(session.device)?;
-    for space in ["pixels", "features"] {
-        let rows = |images: &Array3<u8>, name: &str| -> Result<Array2<f32>> {
-            if space == "features" {
-                return features(&classifier, images.view(), name);
-            }
-            let (n, h, w) = images.dim();
-            Ok(Array2::from_shape_vec((n, h * w), images.iter().map(|&byte| f32::from(byte) / 255.0).collect())?)
-        };
-        let (x, y) = (rows(&samples, "samples")?, rows(train, "training images")?);
+    let one_channel = |images: &Array3<u8>| images.clone().insert_axis(Axis(3));
+    let (queries, points) = (one_channel(&samples), one_channel(train));
+    for (space, classifier) in [("pixels", None), ("features", Some(&classifier))] {
+        let (x, y) = (rows(&queries, classifier, &path)?, rows(&points, classifier, Path::new("training images"))?);
         let found = nearest(x.view(), y.view(), request.k)
             .with_context(|| format!("neighbours of {} among {}", request.run.display(), data.title()))?;
         let path = request.folder.join(format!("neighbours-{space}.png"));

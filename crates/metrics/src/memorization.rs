@@ -135,12 +135,7 @@ mod tests {
     use ndarray::{Array2, Axis, array};
 
     use super::*;
-    use crate::splitmix::SplitMix64;
-
-    fn uniform(rows: usize, columns: usize, seed: u64) -> Array2<f32> {
-        let mut generator = SplitMix64::new(seed);
-        Array2::from_shape_fn((rows, columns), |_| (generator.next_u64() >> 40) as f32 / (1 << 24) as f32)
-    }
+    use crate::splitmix::{SplitMix64, uniform};
 
     #[test]
     fn on_a_line() {

@@ -160,12 +160,7 @@ fn frame(sides: &[ArrayView2<'_, f32>]) -> (Array1<f64>, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::splitmix::SplitMix64;
-
-    fn uniform(rows: usize, columns: usize, seed: u64) -> Array2<f32> {
-        let mut generator = SplitMix64::new(seed);
-        Array2::from_shape_fn((rows, columns), |_| (generator.next_u64() >> 40) as f32 / (1 << 24) as f32)
-    }
+    use crate::splitmix::uniform;
 
     #[test]
     fn bounds_enclose_the_distance() {

@@ -74,6 +74,13 @@ impl SplitMix64 {
     }
 }
 
+/// A matrix of numbers in [0, 1), for tests.
+#[cfg(test)]
+pub(crate) fn uniform(rows: usize, columns: usize, seed: u64) -> ndarray::Array2<f32> {
+    let mut generator = SplitMix64::new(seed);
+    ndarray::Array2::from_shape_fn((rows, columns), |_| (generator.next_u64() >> 40) as f32 / (1 << 24) as f32)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -36,7 +36,7 @@ fn small(path: &Path) -> Result<()> {
 
 /// The output for two images `x = 2 sin(0.37 k)` at `ln r` of −1.5 and 0.5, of class 1 and of any.
 fn run(path: &Path) -> Result<Vec<f64>> {
-    let loaded = checkpoint::load(path, layout_of, Device::Cpu)?;
+    let loaded = checkpoint::load(path, Device::Cpu)?;
     let net = UNet::new(loaded.header.network)?;
     let c = net.config();
     let weights = loaded.ema.weights(net.layout(), Kind::Float, Gradient::Unwanted)?;

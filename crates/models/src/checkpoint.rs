@@ -19,7 +19,7 @@ use crate::denoise::Head;
 use crate::native::bytes::bytes;
 use crate::params::{Flat, Layout};
 use crate::precision::Precision;
-use crate::unet::UNetConfig;
+use crate::unet::{UNetConfig, layout_of};
 use crate::write::write_atomically_by;
 use crate::{ModelError, Result};
 
@@ -239,7 +239,11 @@ fn write_tensor(
 ///
 /// # Errors
 /// [`ModelError::Checkpoint`] if the file is cut, damaged, of another format, or lacks a parameter.
-pub fn load(path: &Path, layout_of: impl Fn(&UNetConfig) -> Result<Layout>, device: Device) -> Result<Checkpoint> {
+pub fn load(path: &Path, device: Device) -> Result<Checkpoint> {
+    load_as(path, layout_of, device)
+}
+
+fn load_as(path: &Path, layout_of: impl Fn(&UNetConfig) -> Result<Layout>, device: Device) -> Result<Checkpoint> {
     let bytes = read(path)?;
     let header = parse_header(path, &bytes)?;
     let layout = layout_of(&header.network)?;
@@ -338,7 +342,6 @@ fn section(path: &Path, file: &SafeTensors<'_>, layout: &Layout, name: &str, dev
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::unet::layout_of;
 
     fn network() -> UNetConfig {
         UNetConfig { size: 8, widths: vec![8, 16], embedding: 16, groups: 4, ..UNetConfig::default() }
@@ -374,7 +377,7 @@ mod tests {
     fn comes_back_to_the_bit() {
         let folder = tempfile::tempdir().unwrap();
         let (path, before) = written(folder.path());
-        let after = load(&path, layout_of, Device::Cpu).unwrap();
+        let after = load(&path, Device::Cpu).unwrap();
         assert_eq!(after.header, before.header);
         assert!(after.ema.tensor().equal(before.ema.tensor()));
         let (a, b) = (after.training.unwrap(), before.training.unwrap());
@@ -393,7 +396,7 @@ mod tests {
         let parts = Parts { ema: &before.ema, training: None };
         save_as(&path, &before.header, &layout, parts, Encoding::Half).unwrap();
         assert!(fs::metadata(&path).unwrap().len() * 6 < fs::metadata(full).unwrap().len());
-        let after = load(&path, layout_of, Device::Cpu).unwrap();
+        let after = load(&path, Device::Cpu).unwrap();
         let expected = before.ema.tensor().to_kind(Kind::Half).to_kind(Kind::Float);
         assert!(after.ema.tensor().equal(&expected) && after.training.is_none());
     }
@@ -405,7 +408,7 @@ mod tests {
         let bytes = fs::read(&path).unwrap();
         for keep in [0, 5, 100, bytes.len() / 2, bytes.len() - 1] {
             fs::write(&path, &bytes[..keep]).unwrap();
-            let error = load(&path, layout_of, Device::Cpu).unwrap_err().to_string();
+            let error = load(&path, Device::Cpu).unwrap_err().to_string();
             assert!(error.contains("a.safetensors") && error.contains("cut in half"), "{keep}: {error}");
             assert!(load_header(&path).unwrap_err().to_string().contains("cut in half"));
         }
@@ -416,7 +419,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (path, _) = written(folder.path());
         let other = |_: &UNetConfig| layout_of(&UNetConfig { widths: vec![8, 24], ..network() });
-        let error = load(&path, other, Device::Cpu).unwrap_err().to_string();
+        let error = load_as(&path, other, Device::Cpu).unwrap_err().to_string();
         assert!(error.contains("ema/down.1.0.conv1.weight") || error.contains("expected F32 or F16"), "{error}");
     }
 }

@@ -106,14 +106,6 @@ pub fn set_tf32(allowed: bool) -> Result<()> {
     crate::native::context::set_tf32(allowed)
 }
 
-/// Whether TF32 is allowed.
-///
-/// # Errors
-/// libtorch's message.
-pub fn tf32() -> Result<bool> {
-    crate::native::context::tf32()
-}
-
 /// Opens `libtorch_cuda.so` for the whole process, once.
 fn open_cuda_library() -> std::result::Result<(), String> {
     static OPENED: OnceLock<std::result::Result<(), String>> = OnceLock::new();

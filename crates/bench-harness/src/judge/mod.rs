@@ -59,9 +59,13 @@ enum Side {
 /// # Errors
 /// If a side cannot be read, its images do not fit the features, or there are too few of them.
 pub fn compare(request: &Request, device: Device) -> Result<Value> {
-    let classifier = (request.features == Features::MnistCnn).then(|| Classifier::mnist(device)).transpose()?;
-    let side = |path: &Path| -> Result<Side> {
-        match Source::read(path)? {
+    let (a, b) = (Source::read(&request.sample)?, Source::read(&request.reference)?);
+    // Statistics do not say what features they are of: without images on either side nobody knows.
+    let known = [&a, &b].iter().any(|source| matches!(source, Source::Images(_)));
+    let wanted = known && request.features == Features::MnistCnn;
+    let classifier = wanted.then(|| Classifier::mnist(device)).transpose()?;
+    let side = |source: Source, path: &Path| -> Result<Side> {
+        match source {
             Source::Images(images) => Ok(Side::Rows(rows(&images, classifier.as_ref(), path)?)),
             Source::Statistics(mu, sigma) => Ok(Side::Moments(
                 // The file does not say of how many images; the distance does not depend on it.
@@ -69,13 +73,14 @@ pub fn compare(request: &Request, device: Device) -> Result<Value> {
             )),
         }
     };
-    let (a, b) = (side(&request.sample)?, side(&request.reference)?);
+    let (a, b) = (side(a, &request.sample)?, side(b, &request.reference)?);
     if let Some(path) = &request.statistics {
         write_statistics(path, &a.moments()?)?;
     }
     let extractor = match &classifier {
         Some(classifier) => ("mnist-cnn".to_owned(), classifier.sha256().to_owned()),
-        None => ("pixels".to_owned(), String::new()),
+        None if known => ("pixels".to_owned(), String::new()),
+        None => ("statistics as given".to_owned(), String::new()),
     };
     let fingerprint = Fingerprint {
         extractor: extractor.0,
@@ -95,7 +100,7 @@ pub fn compare(request: &Request, device: Device) -> Result<Value> {
         return Ok(found);
     };
     let (x, y, seed) = (x.view(), y.view(), request.seed);
-    let mut progress = Progress::new("metrics", "measures", 6);
+    let mut progress = Progress::new("metrics", "measures", 10);
     let mut keep = |name: &str, value: Value| {
         found[name] = value;
         progress.add(1);
@@ -105,9 +110,13 @@ pub fn compare(request: &Request, device: Device) -> Result<Value> {
         "fid",
         json!({ "estimate": bootstrap.estimate, "sd": bootstrap.sd, "low": bootstrap.low, "high": bootstrap.high }),
     );
-    // A small set has no room for the sub-samples of an extrapolation, or of subsets.
-    if let Ok(infinite) = fid_infinity(x, y, &InfiniteOptions { seed, ..InfiniteOptions::default() }) {
-        keep("fid_infinity", json!({ "estimate": infinite.intercept, "sd": infinite.standard_error }));
+    match fid_infinity(x, y, &InfiniteOptions { seed, ..InfiniteOptions::default() }) {
+        Ok(found) => keep("fid_infinity", json!({ "estimate": found.intercept, "sd": found.standard_error })),
+        // A small set has no room for the sub-samples of an extrapolation.
+        Err(error) => {
+            tracing::warn!("no FID at infinite N: {error}");
+            keep("fid_infinity", Value::Null);
+        }
     }
     let size = KidOptions::default().size.min(x.nrows()).min(y.nrows());
     let spread = kid_subsets(x, y, &KidOptions { size, seed, ..KidOptions::default() })?;
@@ -148,7 +157,11 @@ impl Side {
     }
 }
 
-fn rows(images: &Array4<u8>, classifier: Option<&Classifier>, path: &Path) -> Result<Array2<f32>> {
+/// Features of images N × H × W × C as rows: the classifier's, or without one the pixels, divided by 255. `path` is for messages.
+///
+/// # Errors
+/// If the classifier cannot see such images.
+pub fn rows(images: &Array4<u8>, classifier: Option<&Classifier>, path: &Path) -> Result<Array2<f32>> {
     let (n, h, w, c) = images.dim();
     let Some(classifier) = classifier else {
         let values = images.iter().map(|&byte| f32::from(byte) / 255.0).collect();

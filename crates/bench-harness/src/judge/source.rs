@@ -1,7 +1,6 @@
 //! One side of a comparison: images from wherever they lie, or the moments of their features.
 
 use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -44,23 +43,11 @@ impl Source {
             }
             _ if path.is_file() => {
                 let bytes = std::fs::read(path).with_context(|| name.to_string())?;
-                Ok(Self::Images(
-                    parse_images(path, &unzipped(bytes).with_context(|| name.to_string())?)?.insert_axis(Axis(3)),
-                ))
+                Ok(Self::Images(parse_images(path, &bytes)?.insert_axis(Axis(3))))
             }
             _ => bail!("{name}: no such file or folder"),
         }
     }
-}
-
-/// What a gzip file holds; other bytes as they are.
-fn unzipped(bytes: Vec<u8>) -> std::io::Result<Vec<u8>> {
-    if !bytes.starts_with(&[0x1f, 0x8b]) {
-        return Ok(bytes);
-    }
-    let mut all = Vec::new();
-    flate2::read::MultiGzDecoder::new(&bytes[..]).read_to_end(&mut all)?;
-    Ok(all)
 }
 
 /// N × H × W or N × H × W × C.

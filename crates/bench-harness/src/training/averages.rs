@@ -7,9 +7,10 @@ use anyhow::{Context, Result, bail};
 use models::average::{AverageKind, Saved, combination, combined, exponent};
 use models::checkpoint::{self, Header, Parts};
 use models::params::Flat;
+use models::unet::layout_of;
 use tch::{Device, Kind};
 
-use super::checkpoints::{Checkpoints, layout_of};
+use super::checkpoints::Checkpoints;
 
 /// Makes the average of `width` (standard deviation in parts of the training time) at the last kept step not after `step`, and writes
 /// it beside the run's weights; returns the path.
@@ -33,7 +34,7 @@ pub fn reconstruct(run: &Path, width: f64, step: Option<u64>) -> Result<PathBuf>
     let saved: Vec<Saved> = used.iter().map(|(_, _, saved)| *saved).collect();
     let weights = combination(&saved, Saved { step: last, exponent: exponent(width) })?;
     let parts = used.iter().zip(&weights).map(|((path, _, _), weight)| {
-        let loaded = checkpoint::load(path, layout_of, Device::Cpu)?;
+        let loaded = checkpoint::load(path, Device::Cpu)?;
         Ok((*weight, loaded.ema.tensor().shallow_clone()))
     });
     let layout = layout_of(&header.network)?;

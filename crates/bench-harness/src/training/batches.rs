@@ -30,6 +30,20 @@ pub struct Batch {
     pub indices: Vec<i64>,
 }
 
+impl Batch {
+    /// `ȳ = y₀ + √v ε` for standard normals `eps` of the shape of `y0`, at a log variance for each image; of any class.
+    ///
+    /// # Errors
+    /// If libtorch refuses.
+    pub fn noised(y0: Tensor, eps: &Tensor, levels: Vec<f64>, level_offset: f64) -> Result<Self> {
+        let r: Vec<f32> = levels.iter().map(|v| v.sqrt() as f32).collect();
+        let r = Tensor::f_from_slice(&r)?.f_to_device(y0.device())?.f_view([-1, 1, 1, 1])?;
+        let y_bar = y0.f_addcmul(eps, &r)?;
+        let told = levels.iter().map(|v| v + level_offset).collect();
+        Ok(Self { y0, y_bar, levels, told, classes: None, indices: Vec::new() })
+    }
+}
+
 /// Makes the batches of an experiment.
 #[derive(Debug)]
 pub struct Batches<'a> {
@@ -77,11 +91,7 @@ impl<'a> Batches<'a> {
         } else {
             Tensor::f_randn(shape, (Kind::Float, self.device))?
         };
-        let r: Vec<f32> = levels.iter().map(|v| v.sqrt() as f32).collect();
-        let r = Tensor::f_from_slice(&r)?.f_to_device(self.device)?.f_view([-1, 1, 1, 1])?;
-        let y_bar = y0.f_addcmul(&eps, &r)?;
-        let told = levels.iter().map(|v| v + t.level_offset).collect();
-        Ok(Batch { y0, y_bar, levels, told, classes, indices })
+        Ok(Batch { classes, indices, ..Batch::noised(y0, &eps, levels, t.level_offset)? })
     }
 
     /// The images' labels, some of them dropped, so that the network learns "any", too.

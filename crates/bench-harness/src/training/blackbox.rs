@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 use super::batches::{Batch, seed};
-use super::optimize::loss;
+use super::optimize::judge;
 use crate::config::Experiment;
 
 /// Version of the file's format.
@@ -128,7 +128,7 @@ pub fn examine(
     let mut weights = flat.weights(layout, kind, Gradient::Wanted)?;
     weights.watch(layout);
     seed(experiment.seed, step);
-    let (loss, _) = loss(model, &weights, batch, &experiment.training)?;
+    let loss = judge(model, &weights, batch, &experiment.training, true)?.loss;
     let layer = weights.unwatch().into_iter().find(|seen: &Seen| !seen.finite).map(|seen| seen.layer);
     let gradient = weights.gradient(&loss)?;
     let bad = |part: &Tensor| -> Result<bool> { Ok(part.f_isfinite()?.f_all()?.f_int64_value(&[])? == 0) };

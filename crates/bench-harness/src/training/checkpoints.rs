@@ -11,7 +11,6 @@ use anyhow::{Context, Result};
 use models::average::Average;
 use models::checkpoint::{self, Checkpoint, Header, Parts};
 use models::params::Layout;
-pub use models::unet::layout_of;
 use tch::Device;
 
 /// The folder `checkpoints/` of a run.
@@ -138,7 +137,7 @@ impl Checkpoints {
     pub fn latest(&self, device: Device) -> Result<Option<(PathBuf, Checkpoint)>> {
         let mut failed = None;
         for path in self.all().into_iter().rev() {
-            match checkpoint::load(&path, layout_of, device) {
+            match checkpoint::load(&path, device) {
                 Ok(checkpoint) => return Ok(Some((path, checkpoint))),
                 Err(error) => {
                     tracing::warn!("{error}; trying the one before");
@@ -169,7 +168,7 @@ mod tests {
     use models::checkpoint::TrainingParts;
     use models::denoise::Head;
     use models::params::Flat;
-    use models::unet::UNetConfig;
+    use models::unet::{UNetConfig, layout_of};
     use score_match::DataMoments;
 
     fn write(checkpoints: &Checkpoints, step: u64, probe_loss: f64) {
@@ -204,7 +203,7 @@ mod tests {
             write(&checkpoints, step, loss);
         }
         assert_eq!(checkpoints.all().len(), 2);
-        assert_eq!(checkpoint::load(&checkpoints.best(), layout_of, Device::Cpu).unwrap().header.step, 10);
+        assert_eq!(checkpoint::load(&checkpoints.best(), Device::Cpu).unwrap().header.step, 10);
         assert_eq!(checkpoints.latest(Device::Cpu).unwrap().unwrap().1.header.step, 15);
 
         let newest = checkpoints.newest().unwrap();

@@ -82,7 +82,7 @@ impl Optimizer {
     /// # Errors
     /// If libtorch refuses.
     pub fn step(&mut self, model: &Model, batch: &Batch, t: &TrainingConfig, rate: f64) -> Result<Outcome> {
-        let (loss, errors) = loss(model, &self.weights, batch, t)?;
+        let Judged { errors, loss, .. } = judge(model, &self.weights, batch, t, true)?;
         let gradient = self.weights.gradient(&loss)?;
         let norm = self.apply(&loss, gradient, t, rate)?;
         Ok(Outcome { loss: loss.detach(), norm, errors: errors.detach() })
@@ -114,17 +114,29 @@ impl Optimizer {
     }
 }
 
-/// The weighted loss of a batch and the squared error of each of its images.
+/// A batch denoised, and how well.
+#[derive(Debug)]
+pub struct Judged {
+    /// The denoised log pixels.
+    pub denoised: Tensor,
+    /// Squared error of each image, summed over its pixels.
+    pub errors: Tensor,
+    /// The weighted loss.
+    pub loss: Tensor,
+}
+
+/// Denoises a batch; dropout acts only when `train`.
 ///
 /// # Errors
 /// If libtorch refuses.
-pub fn loss(model: &Model, weights: &Weights, batch: &Batch, t: &TrainingConfig) -> Result<(Tensor, Tensor)> {
+pub fn judge(model: &Model, weights: &Weights, batch: &Batch, t: &TrainingConfig, train: bool) -> Result<Judged> {
     let divisor = match t.reduction {
         Reduction::Mean => batch.y0.numel() as f64 / batch.told.len() as f64,
         Reduction::Sum => 1.0,
     };
     let condition = Condition { levels: &batch.told, classes: batch.classes.as_ref() };
-    let denoised = model.denoise(weights, &batch.y_bar, condition, true)?;
+    let denoised = model.denoise(weights, &batch.y_bar, condition, train)?;
     let errors = squared_error(&denoised, &batch.y0)?;
-    Ok((weighted_loss(&errors, &batch.told, &t.weight, model.moments.log_sd, divisor)?, errors))
+    let loss = weighted_loss(&errors, &batch.told, &t.weight, model.moments.log_sd, divisor)?;
+    Ok(Judged { denoised, errors, loss })
 }

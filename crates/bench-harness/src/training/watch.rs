@@ -6,15 +6,17 @@ use std::path::Path;
 use anyhow::Result;
 use gbm_sde::Schedule;
 use gbm_sde::noise::{Noise, Stream};
-use models::denoise::{Condition, Model};
+use models::denoise::Model;
 use models::params::{Flat, Gradient};
 use ndarray::Array3;
-use score_match::torch::{squared_error, weighted_loss};
+use samplers::PriorStatistics;
 use serde_json::json;
 use tch::{Kind, Tensor, no_grad};
 
+use super::batches::Batch;
 use super::bins::BinLoss;
-use crate::config::{Experiment, Reduction, SamplingConfig};
+use super::optimize::{Judged, judge};
+use crate::config::{Experiment, SamplingConfig};
 use crate::data::Dataset;
 use crate::evaluate::{Judge, Score};
 use crate::figures::sample_grid;
@@ -49,14 +51,6 @@ pub struct Line {
     pub levels: Vec<BinLoss>,
 }
 
-/// The first training images under fixed noise at fixed levels: what is measured on them is comparable from step to step.
-#[derive(Debug)]
-struct Probe {
-    y0: Tensor,
-    y_bar: Tensor,
-    levels: Vec<f64>,
-}
-
 /// Writes what there is to see.
 #[derive(Debug)]
 pub struct Watch<'a> {
@@ -68,7 +62,8 @@ pub struct Watch<'a> {
     judged: Option<u64>,
     judge: Option<Judge>,
     events: EventWriter,
-    probe: Probe,
+    probe: Batch,
+    statistics: Option<PriorStatistics>,
 }
 
 impl<'a> Watch<'a> {
@@ -86,8 +81,11 @@ impl<'a> Watch<'a> {
         if step == 0 {
             events.text("config", 0, &format!("```toml\n{}\n```", toml::to_string(&run.experiment)?))?;
         }
-        let probe = Probe::new(&run.experiment, data, session)?;
-        Ok(Self { run, data, session, log, quality, judged, judge: None, events, probe })
+        let e = &run.experiment;
+        let probe = probe_batch(e, data, session)?;
+        let draws = e.training.grid > 0 || e.training.eval_every > 0;
+        let statistics = if draws { statistics(&e.sampling.prior, e.pixels, data)? } else { None };
+        Ok(Self { run, data, session, log, quality, judged, judge: None, events, probe, statistics })
     }
 
     /// Writes a line.
@@ -121,20 +119,12 @@ impl<'a> Watch<'a> {
     /// # Errors
     /// If a file cannot be written or libtorch refuses.
     pub fn probe(&mut self, step: u64, model: &Model, average: &Flat) -> Result<f64> {
-        let t = &self.run.experiment.training;
-        let Probe { y0, y_bar, levels } = &self.probe;
-        let told: Vec<f64> = levels.iter().map(|v| v + t.level_offset).collect();
+        let (t, batch) = (&self.run.experiment.training, &self.probe);
         let weights = average.weights(model.net.layout(), Kind::Float, Gradient::Unwanted)?;
         let (loss, scores) = no_grad(|| -> Result<(f64, Vec<f64>)> {
-            let denoised = model.denoise(&weights, y_bar, Condition::levels(&told), false)?;
-            let pixels = match t.reduction {
-                Reduction::Mean => y0.numel() as f64 / levels.len() as f64,
-                Reduction::Sum => 1.0,
-            };
-            let errors = squared_error(&denoised, y0)?;
-            let loss = weighted_loss(&errors, &told, &t.weight, model.moments.log_sd, pixels)?;
-            let v = Tensor::f_from_slice(levels)?.f_to_kind(Kind::Float)?.f_to_device(y0.device())?;
-            let h = denoised.f_sub(y_bar)?.f_div(&v.f_view([-1, 1, 1, 1])?)?.f_sub_scalar(1.0)?;
+            let Judged { denoised, loss, .. } = judge(model, &weights, batch, t, false)?;
+            let v = Tensor::f_from_slice(&batch.levels)?.f_to_kind(Kind::Float)?.f_to_device(denoised.device())?;
+            let h = denoised.f_sub(&batch.y_bar)?.f_div(&v.f_view([-1, 1, 1, 1])?)?.f_sub_scalar(1.0)?;
             let h = h.f_reshape([-1])?.f_to_kind(Kind::Double)?.f_to_device(tch::Device::Cpu)?;
             Ok((loss.f_double_value(&[])?, Vec::<f64>::try_from(&h)?))
         })?;
@@ -187,25 +177,19 @@ impl<'a> Watch<'a> {
     fn draw(&self, trained: &Trained, n: usize) -> Result<(Array3<u8>, usize)> {
         let e = &self.run.experiment;
         let sampling = SamplingConfig { n, batch: e.sampling.batch.min(n), ..e.sampling.clone() };
-        let statistics = statistics(&sampling.prior, e.pixels, self.data)?;
         let schedule = Schedule::new(e.process.clone())?;
-        let drawn = generate(trained, &sampling, statistics.as_ref(), e.pixels, &schedule, e.seed, self.session)?;
+        let drawn = generate(trained, &sampling, self.statistics.as_ref(), e.pixels, &schedule, e.seed, self.session)?;
         Ok((drawn.images, drawn.calls))
     }
 }
 
-impl Probe {
-    fn new(experiment: &Experiment, data: &Dataset, session: &Session) -> Result<Self> {
-        let (bytes, _) = data.train.slice(0..PROBE);
-        let n = bytes.dim().0;
-        let y0 = experiment.pixels.log_tensor(&pixels::to_tensor(bytes, session.device)?)?;
-        let mut levels = vec![0.0; n];
-        experiment.training.time.stratified(0.5, &mut levels);
-        let shape = <[i64; 4]>::try_from(y0.size()).unwrap_or_default();
-        let eps = pixels::normals(&Noise::new(experiment.seed), PROBE_NOISE, 0, shape, session.device)?;
-        let r: Vec<f32> = levels.iter().map(|v| v.sqrt() as f32).collect();
-        let r = Tensor::f_from_slice(&r)?.f_to_device(session.device)?.f_view([-1, 1, 1, 1])?;
-        let y_bar = y0.f_addcmul(&eps, &r)?;
-        Ok(Self { y0, y_bar, levels })
-    }
+/// The first training images under fixed noise at fixed levels: what is measured on them is comparable from step to step.
+fn probe_batch(experiment: &Experiment, data: &Dataset, session: &Session) -> Result<Batch> {
+    let (bytes, _) = data.train.slice(0..PROBE);
+    let y0 = experiment.pixels.log_tensor(&pixels::to_tensor(bytes, session.device)?)?;
+    let mut levels = vec![0.0; bytes.dim().0];
+    experiment.training.time.stratified(0.5, &mut levels);
+    let (n, c, h, w) = y0.size4()?;
+    let eps = pixels::normals(&Noise::new(experiment.seed), PROBE_NOISE, 0, [n, c, h, w], session.device)?;
+    Batch::noised(y0, &eps, levels, experiment.training.level_offset)
 }

@@ -7,6 +7,7 @@ use crate::Result;
 
 unsafe extern "C" {
     fn dale_set_tf32(allowed: c_int, error: *mut c_char, error_size: usize) -> c_int;
+    #[cfg(test)]
     fn dale_tf32(allowed: *mut c_int, error: *mut c_char, error_size: usize) -> c_int;
 }
 
@@ -17,7 +18,8 @@ pub(crate) fn set_tf32(allowed: bool) -> Result<()> {
 }
 
 /// Whether TF32 is allowed for both matrix products and convolutions.
-pub(crate) fn tf32() -> Result<bool> {
+#[cfg(test)]
+fn tf32() -> Result<bool> {
     let mut allowed = 0;
     // SAFETY: the shim writes one int to a live place.
     called(|error, size| unsafe { dale_tf32(&raw mut allowed, error, size) })?;

@@ -94,6 +94,12 @@ parity-metrics *arguments:
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps prdc==0.2 pytorch-fid==0.3.0 torch-fidelity==0.4.0 torchmetrics==1.9.0 lightning-utilities==0.15.3 packaging==26.4
     .venv/bin/python scripts/parity_metrics.py "$@"
 
+# Inception-v3 against pytorch-fid and torch-fidelity on the same random weights (needs `just setup-pytorch`)
+parity-inception *arguments: build
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check torchvision==0.26.0 scipy==1.17.1 tqdm safetensors==0.8.0
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps pytorch-fid==0.3.0 torch-fidelity==0.4.0
+    .venv/bin/python scripts/parity_inception.py "$@"
+
 # The forward process with its noise against numpy, on one core, side by side (needs numpy: `just setup-pytorch` has it)
 bench-perturb *arguments:
     cargo build --release -p gbm-sde --example perturb_speed

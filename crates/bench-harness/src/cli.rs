@@ -8,9 +8,12 @@ use clap::{Args, Parser, Subcommand};
 use models::device::DeviceChoice;
 use tch::Device;
 
+use models::classifier::Shipped;
+
 use crate::compare::Request;
 use crate::config::{self, Experiment};
-use crate::data::{DataConfig, Depth, FetchPolicy, Search};
+use crate::data::{Depth, FetchPolicy, Search};
+use crate::extractor::ExtractorArgs;
 use crate::log::RunLog;
 use crate::run::stored_experiment;
 use crate::session::{Interrupted, Session};
@@ -126,9 +129,8 @@ enum Command {
         a: PathBuf,
         /// The reference; for memorization, the training images
         b: PathBuf,
-        /// What images are compared by
-        #[arg(long, value_enum, default_value = "mnist-cnn")]
-        features: judge::Features,
+        #[command(flatten)]
+        extractor: ExtractorArgs,
         /// Seed of resamples, subsets and directions
         #[arg(long, default_value_t = 1)]
         seed: u64,
@@ -138,6 +140,15 @@ enum Command {
         /// As JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Features of images as a .npy file of N × d numbers (float32), for other programs
+    Features {
+        /// A folder of PNG pictures, an .npz or .npy array, an idx file, or a run
+        images: PathBuf,
+        /// File to write
+        out: PathBuf,
+        #[command(flatten)]
+        extractor: ExtractorArgs,
     },
     /// The training images nearest to a run's samples, in pixels and in features: pictures and distances
     Neighbours {
@@ -225,6 +236,8 @@ enum Command {
     TrainFeatures {
         /// File to write
         out: PathBuf,
+        #[command(flatten)]
+        experiment: ExperimentArgs,
     },
     /// Check a GPU: correctness, speed, quality, in at most eight minutes; without one, say so
     GpuCheck {
@@ -434,9 +447,13 @@ impl Cli {
                 let (preset, experiment) = experiment.resolve(session.device)?;
                 actions::train(&preset, experiment, resume, &session)?;
             }
-            Command::Metrics { a, b, features, seed, write_statistics, json } => {
-                let request = judge::Request { sample: a, reference: b, features, seed, statistics: write_statistics };
-                let found = judge::compare(&request, start(search)?.device)?;
+            Command::Features { images, out, extractor } => {
+                judge::write_features(&images, &out, &extractor.open(start(search)?.device)?)?;
+            }
+            Command::Metrics { a, b, extractor, seed, write_statistics, json } => {
+                let extractor = extractor.open(start(search)?.device)?;
+                let request = judge::Request { sample: a, reference: b, seed, statistics: write_statistics };
+                let found = judge::compare(&request, &extractor)?;
                 if json {
                     println!("{}", serde_json::to_string_pretty(&found)?);
                 } else {
@@ -494,10 +511,11 @@ impl Cli {
                 actions::orders(&out.unwrap_or_else(|| out_root.join("orders")), &request, &start(search)?)?;
             }
             Command::Export { run, folder } => crate::export::export(&run, &folder)?,
-            Command::TrainFeatures { out } => {
+            Command::TrainFeatures { out, experiment } => {
                 let session = start(search)?;
-                let data = loading::load(&DataConfig::named("mnist"), &session)?;
-                features::train_and_write(&data, &out, &session)?;
+                let (_, experiment) = experiment.resolve(session.device)?;
+                let data = loading::load(&experiment.data, &session)?;
+                features::train_and_write(Shipped::of_data(&data.name), &data, &out, &session)?;
             }
             Command::BenchStep { experiment, steps } => {
                 let session = start(search)?;

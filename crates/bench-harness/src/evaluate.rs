@@ -1,12 +1,12 @@
 //! Evaluation: `cnn-fid` and KID of samples against test images, beside three reference figures.
 //!
-//! The features are the 128 activations before the last layer of a small MNIST classifier, so the number is called
+//! The features are the 128 activations before the last layer of a small classifier of the data set, so the number is called
 //! `cnn-fid`, never plain FID. Every row has the same number of images, and carries the protocol's fingerprint.
 
 use anyhow::{Context, Result};
 use gbm_sde::{Noise, Schedule, Stream};
 use metrics::{BootstrapOptions, Fingerprint, KidOptions, bootstrap_fid, kid_subsets};
-use models::classifier::Classifier;
+use models::classifier::Shipped;
 use ndarray::{Array2, Array3, ArrayView3};
 use samplers::FittedPrior;
 use score_match::LinearDenoiser;
@@ -15,13 +15,11 @@ use tch::{Device, Tensor};
 
 use crate::config::{EvaluationConfig, PixelMap};
 use crate::data::Dataset;
+use crate::extractor::Extractor;
 use crate::generate::statistics;
 use crate::levels::LevelLoss;
 use crate::pixels;
 use crate::progress::Progress;
-
-/// Training images from here on are unseen by the classifier: the held-out ones.
-pub const HELD_OUT_FROM: usize = 50_000;
 
 /// Where the three references draw from; samplers use other streams.
 const REFERENCE: Stream = Stream(64);
@@ -97,9 +95,9 @@ impl Evaluation {
     }
 }
 
-/// Name of the row of MNIST training images that the classifier has not seen.
+/// Name of the row of training images that the classifier has not seen.
 pub const REAL: &str = "held-out real images";
-/// Name of the same row for other data sets, of which the classifier has seen none.
+/// Name of the same row for data sets without a classifier of their own, of which none was seen.
 pub const TRAINING: &str = "training images";
 /// Name of the row of the full-covariance log-normal.
 pub const LOG_NORMAL: &str = "full-covariance log-normal";
@@ -109,7 +107,7 @@ pub const PRIOR: &str = "prior alone";
 /// Scores sets of images against the same reference.
 #[derive(Debug)]
 pub struct Judge {
-    classifier: Classifier,
+    extractor: Extractor,
     reference: Array2<f32>,
     split: String,
     config: EvaluationConfig,
@@ -122,16 +120,16 @@ impl Judge {
     /// # Errors
     /// If the images are not 28 × 28.
     pub fn new(data: &Dataset, config: &EvaluationConfig, seed: u64, device: Device) -> Result<Self> {
-        let classifier = Classifier::mnist(device)?;
-        let reference = features(&classifier, data.test.images.view(), "test features")?;
+        let extractor = Extractor::shipped(Shipped::of_data(&data.name), device)?;
+        let reference = extractor.rows(data.test.images.view(), "test features")?;
         let split = format!("{}/test", data.name);
-        Ok(Self { classifier, reference, split, config: config.clone(), seed })
+        Ok(Self { extractor, reference, split, config: config.clone(), seed })
     }
 
     /// Hash of the feature network.
     #[must_use]
     pub fn extractor(&self) -> &str {
-        self.classifier.sha256()
+        self.extractor.sha256()
     }
 
     /// `cnn-fid` and KID of images.
@@ -139,7 +137,7 @@ impl Judge {
     /// # Errors
     /// If there are fewer than two.
     pub fn score(&self, name: &str, images: ArrayView3<'_, u8>) -> Result<Score> {
-        let sample = features(&self.classifier, images, name)?;
+        let sample = self.extractor.rows(images, name)?;
         let options =
             BootstrapOptions { resamples: self.config.resamples, seed: self.seed, ..BootstrapOptions::default() };
         let fid = bootstrap_fid(sample.view(), self.reference.view(), &options)
@@ -164,17 +162,7 @@ impl Judge {
     /// The protocol of a score of `n_samples` images.
     #[must_use]
     pub fn fingerprint(&self, n_samples: usize) -> Fingerprint {
-        Fingerprint {
-            extractor: "mnist-cnn".to_owned(),
-            extractor_sha256: self.classifier.sha256().to_owned(),
-            resize: "none".to_owned(),
-            channels: "grey".to_owned(),
-            n_samples,
-            n_reference: self.reference.nrows(),
-            reference_split: self.split.clone(),
-            dtype: "f32".to_owned(),
-            library_version: env!("CARGO_PKG_VERSION").to_owned(),
-        }
+        self.extractor.fingerprint(n_samples, self.reference.nrows(), self.split.clone())
     }
 
     /// How many images of each row to judge, so that all rows have as many: `n`, or all real ones that can be set beside
@@ -217,35 +205,23 @@ impl Judge {
         };
         let prior_images = to_bytes(starts, n, h, w, pixel_map)?;
         Ok(vec![
-            self.score(if from == HELD_OUT_FROM { REAL } else { TRAINING }, held_out)?,
+            self.score(if from > 0 { REAL } else { TRAINING }, held_out)?,
             self.score(LOG_NORMAL, log_normal.view())?,
             self.score(PRIOR, prior_images.view())?,
         ])
     }
 }
 
-/// First training image that may stand for real ones: of MNIST, those that the classifier has not seen.
+/// First training image that may stand for real ones: one that the data set's classifier has not seen.
 fn held_out_from(data: &Dataset) -> usize {
-    if data.name == "mnist" && data.train.len() > HELD_OUT_FROM { HELD_OUT_FROM } else { 0 }
+    let shipped = Shipped::of_data(&data.name);
+    let seen = if shipped.data() == data.name { shipped.trained_on() } else { 0 };
+    if data.train.len() > seen { seen } else { 0 }
 }
 
 fn to_bytes(log_pixels: Vec<f32>, n: usize, h: usize, w: usize, pixel_map: PixelMap) -> Result<Array3<u8>> {
     let tensor = Tensor::from_slice(&log_pixels).f_view([n as i64, 1, h as i64, w as i64])?;
     Ok(pixels::to_array(&pixel_map.bytes(&tensor, None)?)?)
-}
-
-/// Features of images, N × 128.
-///
-/// # Errors
-/// If the images are not 28 × 28.
-pub fn features(classifier: &Classifier, images: ArrayView3<'_, u8>, label: &str) -> Result<Array2<f32>> {
-    let tensor = pixels::to_tensor(images, Device::Cpu)?;
-    let n = images.dim().0;
-    let mut progress = Progress::new(label, "images", n as u64);
-    let out = classifier.features(&tensor, |done| progress.set(done as u64))?;
-    progress.finish();
-    let values = Vec::<f32>::try_from(&out.f_reshape([-1])?)?;
-    Array2::from_shape_vec((n, values.len() / n.max(1)), values).context("shape of the features")
 }
 
 /// The linear denoiser of a data set's training images, and the prior at the start of a grid.

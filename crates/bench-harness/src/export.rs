@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use models::checkpoint::{self, Encoding, Parts};
-use models::classifier::MNIST_SHA256;
+use models::classifier::Shipped;
 use models::unet::layout_of;
 use tch::Device;
 
@@ -24,7 +24,7 @@ pub fn export(run: &Path, folder: &Path) -> Result<()> {
     let source = Checkpoints::new(run.join("checkpoints")).weights();
     let loaded = checkpoint::load(&source, Device::Cpu).context("is the run finished?")?;
     let planned = Run::existing(run, loaded.header.stage.clone())?;
-    let key = planned.evaluation_key(MNIST_SHA256)?;
+    let key = planned.evaluation_key(Shipped::of_data(&planned.experiment.data.name).sha256())?;
     if planned.read_json::<Evaluation>("metrics.json").is_none_or(|m| m.key != key) {
         bail!("{}: metrics.json does not belong to config.toml; repeat `dale reproduce`", run.display());
     }

@@ -49,6 +49,7 @@ pub mod data;
 pub mod doctor;
 pub mod evaluate;
 pub mod export;
+pub mod extractor;
 pub mod features;
 pub mod figures;
 pub mod generate;

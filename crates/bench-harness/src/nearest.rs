@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use metrics::{Neighbours, nearest};
-use models::classifier::Classifier;
+use models::classifier::Shipped;
 use models::write::write_atomically;
 use ndarray::{Array3, Axis, concatenate};
 use serde_json::{Value, json};
 
 use crate::arrays::read_npz;
 use crate::data::Dataset;
-use crate::judge::rows;
+use crate::extractor::Extractor;
 use crate::report::image::Grid;
 use crate::session::Session;
 
@@ -42,11 +42,9 @@ pub fn write(request: &Request, data: &Dataset, session: &Session) -> Result<Vec
     let train = &data.train.images;
     let mut all = json!({ "data": data.title(), "samples": samples.dim().0, "training_images": train.dim().0 });
     let mut written = Vec::new();
-    let classifier = Classifier::mnist(session.device)?;
-    let one_channel = |images: &Array3<u8>| images.clone().insert_axis(Axis(3));
-    let (queries, points) = (one_channel(&samples), one_channel(train));
-    for (space, classifier) in [("pixels", None), ("features", Some(&classifier))] {
-        let (x, y) = (rows(&queries, classifier, &path)?, rows(&points, classifier, Path::new("training images"))?);
+    let network = Extractor::shipped(Shipped::of_data(&data.name), session.device)?;
+    for (space, extractor) in [("pixels", &Extractor::Pixels), ("features", &network)] {
+        let (x, y) = (extractor.rows(samples.view(), "samples")?, extractor.rows(train.view(), "training images")?);
         let found = nearest(x.view(), y.view(), request.k)
             .with_context(|| format!("neighbours of {} among {}", request.run.display(), data.title()))?;
         let path = request.folder.join(format!("neighbours-{space}.png"));

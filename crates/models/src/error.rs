@@ -55,9 +55,20 @@ pub enum ModelError {
         /// The shape it has.
         found: Vec<i64>,
     },
+    /// A file of PyTorch weights or safetensors that cannot be read.
+    #[error(transparent)]
+    Weights(#[from] crate::pth::PthError),
     /// libtorch refused an operation.
     #[error("libtorch: {0}")]
     Torch(#[from] tch::TchError),
+    /// A weight that is missing or does not fit.
+    #[error("{name}: {reason}")]
+    Weight {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A gradient was asked of weights that were made without one.
     #[error("these weights were made without a gradient")]
     NoGradient,

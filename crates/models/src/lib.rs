@@ -11,6 +11,8 @@
 //! | [`denoise`] | a network as the log denoiser `D(ȳ, v)` |
 //! | [`checkpoint`] | safetensors with a JSON header, written atomically |
 //! | [`classifier`] | the small CNN whose features judge the images |
+//! | [`inception`] | Inception-v3 as the Fréchet inception distance defines it |
+//! | [`pth`] | PyTorch's weight files, without executing them |
 //! | [`device`] | CPU or GPU, and why not |
 //! | [`memory`] | freed memory stays with the process |
 //! | [`mod@write`] | files that appear whole or not at all |
@@ -22,6 +24,7 @@ pub mod classifier;
 pub mod denoise;
 pub mod device;
 mod error;
+pub mod inception;
 pub mod layers;
 #[allow(unsafe_code)]
 pub mod memory;
@@ -31,6 +34,7 @@ pub mod optim;
 pub mod params;
 pub mod precision;
 pub mod probe;
+pub mod pth;
 pub mod unet;
 pub mod write;
 

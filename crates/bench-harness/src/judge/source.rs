@@ -4,20 +4,32 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use metrics::Moments;
+use metrics::{Fingerprint, Moments};
 use models::write::write_atomically;
 use ndarray::{Array1, Array2, Array3, Array4, ArrayD, Axis, Ix3, Ix4};
 use ndarray_npy::{NpzReader, NpzWriter, ReadNpyExt};
 
 use crate::data::idx::parse_images;
 
+/// Name of our mark in a file of statistics.
+const MARK: &str = "dale";
+
 /// Images N × H × W × C as bytes, or moments in pytorch-fid's form.
 #[derive(Clone, Debug)]
 pub enum Source {
     /// Images.
     Images(Array4<u8>),
-    /// Mean (`mu`) and covariance (`sigma`) of features, of an unknown number of images.
-    Statistics(Array1<f64>, Array2<f64>),
+    /// Moments of features.
+    Statistics(Statistics),
+}
+
+/// Mean (`mu`) and covariance (`sigma`) of features in pytorch-fid's form.
+#[derive(Clone, Debug)]
+pub struct Statistics {
+    /// The moments; of an unknown number of images where nobody says whose they are.
+    pub moments: Moments,
+    /// Network, preparation and number of images, which our files say (`dale`, JSON as bytes) and others do not.
+    pub made_by: Option<Fingerprint>,
 }
 
 impl Source {
@@ -77,7 +89,18 @@ fn npz(path: &Path) -> Result<Source> {
         if sigma.dim() != (mu.len(), mu.len()) {
             bail!("{name}: mu has {} numbers and sigma is {:?}", mu.len(), sigma.dim());
         }
-        return Ok(Source::Statistics(mu, sigma));
+        let made_by = if has(MARK) {
+            let bytes: Array1<u8> = open()?.by_name(MARK).with_context(|| format!("{name}: {MARK}"))?;
+            let bytes = bytes.to_vec();
+            let print: Fingerprint = serde_json::from_slice(&bytes).with_context(|| format!("{name}: {MARK}"))?;
+            Some(print)
+        } else {
+            None
+        };
+        // The distance does not depend on the number of images; other tools do not write it.
+        let n = made_by.as_ref().map_or(mu.len() + 1, |print| print.n_samples);
+        let moments = Moments::new(n, mu, sigma).with_context(|| name.to_string())?;
+        return Ok(Source::Statistics(Statistics { moments, made_by }));
     }
     let key = ["images", "arr_0"].into_iter().find(|key| has(key));
     let key =
@@ -129,22 +152,28 @@ fn picture(path: &Path) -> Result<Array3<u8>> {
     Ok(Array3::from_shape_vec((info.height as usize, info.width as usize, channels), bytes)?)
 }
 
-/// Writes moments as pytorch-fid does: `mu` and `sigma`.
-///
-/// # Errors
-/// If the file cannot be written.
-pub fn write_statistics(path: &Path, moments: &Moments) -> Result<()> {
-    let mut bytes = std::io::Cursor::new(Vec::new());
-    let mut npz = NpzWriter::new(&mut bytes);
-    npz.add_array("mu", moments.mean())?;
-    npz.add_array("sigma", moments.cov())?;
-    npz.finish()?;
-    Ok(write_atomically(path, &bytes.into_inner())?)
+impl Statistics {
+    /// Writes them as pytorch-fid does, `mu` and `sigma`, with our mark beside them, which other tools do not look at.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        let mut npz = NpzWriter::new(&mut bytes);
+        npz.add_array("mu", self.moments.mean())?;
+        npz.add_array("sigma", self.moments.cov())?;
+        if let Some(made_by) = &self.made_by {
+            npz.add_array(MARK, &Array1::from(serde_json::to_vec(made_by)?))?;
+        }
+        npz.finish()?;
+        Ok(write_atomically(path, &bytes.into_inner())?)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::extractor::Extractor;
     use crate::report::image::Png;
 
     fn message(path: &Path) -> String {
@@ -172,9 +201,13 @@ mod tests {
         let path = folder.path().join("a.npz");
         let mean = Array1::from(vec![1.0, 2.0]);
         let cov = Array2::from_diag(&Array1::from(vec![3.0, 4.0]));
-        write_statistics(&path, &Moments::new(10, mean.clone(), cov.clone()).unwrap()).unwrap();
-        let Source::Statistics(mu, sigma) = Source::read(&path).unwrap() else { panic!("no statistics") };
-        assert!(mu == mean && sigma == cov);
+        let print = Extractor::Pixels.fingerprint(10, 0, String::new());
+        for made_by in [None, Some(print)] {
+            let moments = Moments::new(10, mean.clone(), cov.clone()).unwrap();
+            Statistics { moments, made_by: made_by.clone() }.write(&path).unwrap();
+            let Source::Statistics(found) = Source::read(&path).unwrap() else { panic!("no statistics") };
+            assert!(found.moments.mean() == mean && found.moments.cov() == cov && found.made_by == made_by);
+        }
         std::fs::write(&path, b"PK nothing").unwrap();
         assert!(message(&path).contains("a.npz"));
         assert!(message(&folder.path().join("b")).contains("no such file or folder"));

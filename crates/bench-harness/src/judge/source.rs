@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use metrics::{Fingerprint, Moments};
 use models::write::write_atomically;
 use ndarray::{Array1, Array2, Array3, Array4, ArrayD, Axis, Ix3, Ix4};
@@ -79,7 +79,8 @@ fn images(array: ArrayD<u8>) -> Result<Source> {
 fn npz(path: &Path) -> Result<Source> {
     let name = path.display();
     let open = || -> Result<NpzReader<File>> {
-        NpzReader::new(File::open(path).with_context(|| name.to_string())?).with_context(|| name.to_string())
+        NpzReader::new(File::open(path).with_context(|| name.to_string())?)
+            .map_err(|_| anyhow!("{name}: not an .npz archive, or a damaged one"))
     };
     let names = open()?.names().with_context(|| name.to_string())?;
     let has = |key: &str| names.iter().any(|n| n.trim_end_matches(".npy") == key);

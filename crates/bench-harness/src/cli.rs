@@ -1,9 +1,9 @@
 //! The commands of `dale`. Results go to standard output and files, everything else to standard error.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand};
 use models::device::DeviceChoice;
 use tch::Device;
@@ -11,7 +11,7 @@ use tch::Device;
 use models::classifier::Shipped;
 
 use crate::compare::Request;
-use crate::config::{self, Experiment};
+use crate::config::{Experiment, Resolved, schema, shipped};
 use crate::data::{Depth, FetchPolicy, Search};
 use crate::extractor::ExtractorArgs;
 use crate::log::RunLog;
@@ -21,9 +21,6 @@ use crate::{
     actions, dales_law, features, gpu_check, judge, likelihood, loading, model_show, nearest, orders, reproduce,
     training,
 };
-
-/// The experiment that works from any folder.
-const MNIST: &str = include_str!("../../../experiments/mnist.toml");
 
 /// Multiplicative diffusion: generate images by reversing geometric Brownian motion.
 #[derive(Debug, Parser)]
@@ -61,7 +58,7 @@ enum Command {
     Reproduce {
         #[command(flatten)]
         experiment: ExperimentArgs,
-        /// Fail where the data set is missing, instead of going on with drawn glyphs
+        /// Fail where the data set is missing, instead of going on with a part of it or with drawn glyphs
         #[arg(long)]
         strict_data: bool,
         /// Fail unless the trained network beats the linear denoiser and the log-normal
@@ -265,7 +262,7 @@ struct ExperimentArgs {
     /// A file, or the name of one in experiments/
     #[arg(default_value = "mnist")]
     experiment: String,
-    /// A preset of that file; auto takes gpu where one can be used, else cpu
+    /// A preset of that experiment; auto takes gpu where one can be used, else cpu
     #[arg(long, default_value = "auto")]
     preset: String,
     /// Change a setting, e.g. --set training.steps=500
@@ -389,8 +386,10 @@ enum ModelAction {
 
 #[derive(Debug, Subcommand)]
 enum ConfigAction {
-    /// Print an experiment, resolved
+    /// Print an experiment, resolved, with the file, preset or --set that each value came from
     Show(ExperimentArgs),
+    /// Print the JSON Schema of an experiment's file, for editors
+    Schema,
 }
 
 impl Cli {
@@ -417,9 +416,10 @@ impl Cli {
                 DataAction::Verify { json } => actions::list(&search, Depth::Checksums, json)?,
             },
             Command::Config { action: ConfigAction::Show(args) } => {
-                let (_, experiment) = args.resolve(Device::Cpu)?;
-                print!("{}", toml::to_string(&experiment)?);
+                let (_, resolved) = args.resolve_with_origins(Device::Cpu)?;
+                print!("{}", resolved.annotated()?);
             }
+            Command::Config { action: ConfigAction::Schema } => print!("{}", schema::text()?),
             Command::GpuCheck { mut experiment, rehearse, out } => {
                 let session = start(search)?;
                 if let Some(why) = gpu_check::nothing_to_check(&session).filter(|_| !rehearse) {
@@ -495,11 +495,11 @@ impl Cli {
                 actions::likelihood(&args.run, args.out.as_deref(), &args.request(), &start(search)?)?;
             }
             Command::Theory { out } => {
-                let mut experiment = config::resolve_text(Path::new("experiments/mnist.toml"), MNIST, "cpu", &[])?;
+                let mut experiment = shipped::experiment("mnist")?.resolve(Some("cpu"), &[])?.experiment;
                 actions::theory(&out.unwrap_or_else(|| out_root.join("theory")), &mut experiment, &start(search)?)?;
             }
             Command::DalesLaw { seeds, epochs, images, out } => {
-                let mut experiment = config::resolve_text(Path::new("experiments/mnist.toml"), MNIST, "cpu", &[])?;
+                let mut experiment = shipped::experiment("mnist")?.resolve(Some("cpu"), &[])?.experiment;
                 let request =
                     dales_law::Request { seeds: seeds as usize, epochs: epochs as usize, images: images as usize };
                 let folder = out.unwrap_or_else(|| out_root.join("dales-law"));
@@ -529,7 +529,15 @@ impl Cli {
 
 impl ExperimentArgs {
     fn resolve(&self, device: Device) -> Result<(String, Experiment)> {
-        let (path, text) = find_experiment(&self.experiment)?;
+        let (preset, resolved) = self.resolve_with_origins(device)?;
+        Ok((preset, resolved.experiment))
+    }
+
+    fn resolve_with_origins(&self, device: Device) -> Result<(String, Resolved)> {
+        let layers = shipped::find(&self.experiment)?;
+        if self.preset == "auto" && layers.presets().is_empty() {
+            return Ok(("plain".to_owned(), layers.resolve(None, &self.set)?));
+        }
         let preset = if self.preset == "auto" {
             let chosen = if device.is_cuda() { "gpu" } else { "cpu" };
             tracing::info!(
@@ -540,29 +548,8 @@ impl ExperimentArgs {
         } else {
             &self.preset
         };
-        let experiment = config::resolve_text(&path, &text, preset, &self.set)?;
-        Ok((preset.to_owned(), experiment))
+        Ok((preset.to_owned(), layers.resolve(Some(preset), &self.set)?))
     }
-}
-
-/// The text of an experiment, and its path for messages: a file as it is, a name under `experiments/`, or the embedded one.
-fn find_experiment(given: &str) -> Result<(PathBuf, String)> {
-    let path = PathBuf::from(given);
-    let named = Path::new("experiments").join(format!("{given}.toml"));
-    let found = [&path, &named].into_iter().find(|p| p.is_file());
-    if found.is_none() && given == "mnist" {
-        return Ok((named, MNIST.to_owned()));
-    }
-    if found.is_none() && path.extension().is_none() {
-        let known: Vec<String> = std::fs::read_dir("experiments")
-            .map(|dir| dir.flatten().filter_map(|e| Some(e.path().file_stem()?.to_str()?.to_owned())).collect())
-            .unwrap_or_else(|_| vec!["mnist".to_owned()]);
-        let hint = config::suggestion(given, known.iter().map(String::as_str));
-        bail!("no experiment {given:?}: neither a file nor {} exists{hint}", named.display());
-    }
-    let path = found.unwrap_or(&path).clone();
-    let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-    Ok((path, text))
 }
 
 /// Parses the command line and runs it; the process's exit code. `log` is where a run's log goes.

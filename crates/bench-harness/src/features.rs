@@ -56,14 +56,15 @@ mod tests {
     use tch::Device;
 
     use super::*;
-    use crate::data::{self, DataConfig, DataError, FetchPolicy, Search};
+    use crate::config::shipped;
+    use crate::data::{self, DataError, FetchPolicy, Search};
 
     /// Accuracy on test images, each at least what it is; `None` without the data set.
-    fn accuracy(which: Shipped) -> Option<f64> {
+    fn accuracy(which: Shipped, experiment: &str) -> Option<f64> {
         let folder = std::env::var_os("DALE_DATA_DIR").map(PathBuf::from);
         let search = Search::new(None, folder, FetchPolicy::Never);
         let mut ignore = |_: data::Progress<'_>| ControlFlow::Continue(());
-        let data = match data::load(&DataConfig::named(which.data()), &search, &mut ignore) {
+        let data = match data::load(&shipped::data(experiment).unwrap(), &search, &mut ignore) {
             Err(DataError::Missing(_)) => {
                 eprintln!("not tested: {} is not on this machine", which.data());
                 return None;
@@ -78,8 +79,12 @@ mod tests {
 
     #[test]
     fn the_shipped_classifiers_know_the_test_images() {
-        for (which, least) in [(Shipped::Mnist, 0.992), (Shipped::FashionMnist, 0.915)] {
-            let Some(found) = accuracy(which) else { continue };
+        for (which, experiment, least) in [
+            (Shipped::Mnist, "mnist", 0.992),
+            (Shipped::FashionMnist, "fashion-mnist", 0.915),
+            (Shipped::Kmnist, "kmnist-7011", 0.93),
+        ] {
+            let Some(found) = accuracy(which, experiment) else { continue };
             assert!(found >= least, "{}: {found}", which.name());
         }
     }

@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 
 use anyhow::{Result, bail};
 
-use crate::config::Experiment;
-use crate::data::{self, DataConfig, DataError, Dataset, Search};
+use crate::config::{Experiment, shipped};
+use crate::data::{self, DataConfig, DataError, Dataset, FetchPolicy, Search};
 use crate::progress::Progress;
 use crate::session::{Interrupted, Session};
 
@@ -53,7 +53,13 @@ pub fn load(config: &DataConfig, session: &Session) -> Result<Dataset> {
     }
     let data = match data::load(config, &session.search, &mut hear) {
         Err(DataError::Cancelled(what)) => return Err(Interrupted(format!("stopped: {what}")).into()),
-        other => other?,
+        Err(mut error) => {
+            if let DataError::Missing(missing) | DataError::Download { missing, .. } = &mut error {
+                missing.instead = part_at_hand(config, &session.search).map(|(name, part)| told(name, &part));
+            }
+            return Err(error.into());
+        }
+        Ok(data) => data,
     };
     let (images, tests) = (data.train.len(), data.test.len());
     let how = if data.is_generated() { "drawn by the program" } else { "checksums verified" };
@@ -78,7 +84,22 @@ pub fn load_for(experiment: &Experiment, session: &Session) -> Result<Dataset> {
     Ok(data)
 }
 
-/// The data set, or glyphs under their own name where it cannot be had; then also what to tell the reader.
+/// The experiment with a registered part of the data set that `whole` asks for, if all files of the part are on this machine.
+fn part_at_hand(whole: &DataConfig, search: &Search) -> Option<(&'static str, DataConfig)> {
+    let (name, part) = shipped::part_of(whole)?;
+    let here = Search { policy: FetchPolicy::Never, ..search.clone() };
+    let mut ignore = |_: data::Progress<'_>| ControlFlow::Continue(());
+    data::fetch_missing(&part, &here, &mut ignore).is_ok().then_some((name, part))
+}
+
+/// A part of a data set as people are told of it.
+fn told(experiment: &str, part: &DataConfig) -> String {
+    let label = part.subset.as_ref().map_or("", |subset| &subset.label);
+    format!("`{experiment}`, the {label} training images")
+}
+
+/// The data set, or what stands in for it under its own name where it cannot be had: a registered part of it that is on this
+/// machine, else glyphs. Then also what to tell the reader.
 ///
 /// # Errors
 /// As [`load_for`]; with `strict`, also when the data set cannot be had.
@@ -97,14 +118,19 @@ pub fn load_or_stand_in(
     }
     tracing::warn!("{error}");
     let wanted = experiment.data.title();
-    let notice = format!(
-        "{wanted} is neither on this machine nor to be downloaded: going on with `glyphs`, digits drawn by the program"
-    );
+    let (name, config, what) = match part_at_hand(&experiment.data, &session.search) {
+        Some((name, part)) => (name, part.clone(), told(name, &part)),
+        None => {
+            let glyphs = data::catalog::GLYPHS;
+            (glyphs, DataConfig::named(glyphs), format!("`{glyphs}`, digits drawn by the program"))
+        }
+    };
+    let notice = format!("{wanted} is neither on this machine nor to be downloaded: going on with {what}");
     let frame = "─".repeat(notice.chars().count() + 2);
     eprintln!("┌{frame}┐\n│ {notice} │\n└{frame}┘");
     let _ = writeln!(&session.log, "{notice}");
-    experiment.data = DataConfig::named(data::catalog::GLYPHS);
-    data::catalog::GLYPHS.clone_into(&mut experiment.name);
+    experiment.data = config;
+    name.clone_into(&mut experiment.name);
     let data = load_for(experiment, session)?;
     Ok((data, Some(format!("{notice}. None of these numbers is a number of {wanted}."))))
 }

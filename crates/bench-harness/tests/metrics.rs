@@ -54,7 +54,10 @@ fn every_measure_has_a_value_and_few_images_are_warned_of_by_both_numbers() {
     let said = stderr(&output);
     assert!(said.contains("a.npy: 40 rows for 128 features") && said.contains("b.npy: 60 rows for 128"), "{said}");
     let table = succeeds(dale(folder.path(), &["metrics", a, b]));
-    assert!(String::from_utf8_lossy(&table.stdout).contains("mnist-cnn (35e6642e), resize none"), "the protocol is said");
+    assert!(
+        String::from_utf8_lossy(&table.stdout).contains("mnist-cnn (35e6642e), resize none"),
+        "the protocol is said"
+    );
 }
 
 #[test]
@@ -116,7 +119,10 @@ fn bad_input_is_explained_by_name() {
     // Weights: none, none there, something else.
     let inception = |weights: &[&str]| metrics(&good, &[&["--features", "inception"], weights].concat());
     fails(inception(&[]), &["--weights FILE", "6726825d"]);
-    fails(inception(&["--weights", &path("none.pth")]), &["none.pth", "no such file", "github.com/mseitzer/pytorch-fid"]);
+    fails(
+        inception(&["--weights", &path("none.pth")]),
+        &["none.pth", "no such file", "github.com/mseitzer/pytorch-fid"],
+    );
     fails(inception(&["--weights", &good]), &["good.npy", "neither a PyTorch file nor safetensors"]);
     let other = support::workspace().join("crates/models/weights/mnist-cnn.safetensors");
     let other = other.to_str().unwrap();

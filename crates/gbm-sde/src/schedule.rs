@@ -45,6 +45,7 @@ use table::MonotoneCubic;
 /// # Ok::<(), gbm_sde::ScheduleError>(())
 /// ```
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Variance {
     /// `σ` does not change.
@@ -98,6 +99,7 @@ fn seven() -> f64 {
 /// # Ok::<(), gbm_sde::ScheduleError>(())
 /// ```
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Drift {
     /// `μ = σ²/2`, so `m = 0`: the median stays in place. The published choice.
@@ -118,6 +120,7 @@ pub enum Drift {
 /// # Ok::<(), toml::de::Error>(())
 /// ```
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ScheduleConfig {
     /// Volatility over time.

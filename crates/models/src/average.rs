@@ -16,6 +16,7 @@ use crate::{ModelError, Result};
 
 /// Which average, as in the experiment's `training.averages`: `{ decay = 0.999 }` or `{ width = 0.05 }`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "Written", into = "Written")]
 pub enum AverageKind {
     /// Exponential.
@@ -32,6 +33,7 @@ pub enum AverageKind {
 
 /// An average as it is written: one of the two keys.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Written {
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -22,6 +22,7 @@ use crate::unet::UNet;
 
 /// What the network's raw output means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Head {
     /// Log-space preconditioning.

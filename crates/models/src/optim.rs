@@ -13,6 +13,7 @@ use crate::params::Flat;
 
 /// Adam's settings.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct AdamConfig {
     /// Decay of the gradient's mean.

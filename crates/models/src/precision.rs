@@ -13,6 +13,7 @@ use crate::params::{Flat, Gradient};
 
 /// What to compute in, as in the experiment's `[training]` table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Precision {
     /// The faster of the two on this machine.

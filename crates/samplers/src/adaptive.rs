@@ -24,6 +24,7 @@ const NAME: &str = "adaptive";
 
 /// Settings of the adaptive method.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct AdaptiveConfig {
     /// Allowed error of a step as a part of `|ȳ|`, positive.

@@ -22,6 +22,7 @@ use crate::unconstrained::{AmbientConfig, Unconstrained};
 /// A sampler as written in a configuration file. Variants without settings have braces because serde would otherwise let
 /// unknown keys pass.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum SamplerConfig {
     /// The exponentiated update with the grid's own steps.

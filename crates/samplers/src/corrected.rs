@@ -22,6 +22,7 @@ const NAME: &str = "predictor-corrector";
 
 /// Settings of predictor–corrector sampling.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CorrectedConfig {
     /// The sampler whose steps are corrected.

@@ -27,6 +27,7 @@ use crate::state::State;
 
 /// The first two steps of a three-step method.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Start {
     /// Euler, then two-step: no further network calls; the curvature as published.
@@ -38,6 +39,7 @@ pub enum Start {
 
 /// Settings of DPM-Solver++ (3M).
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct DpmSolver3MConfig {
     /// The first two steps.

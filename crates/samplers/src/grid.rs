@@ -18,6 +18,7 @@ use crate::error::{ConfigError, counted, positive};
 
 /// A grid as written in a configuration file.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum GridConfig {
     /// Dense at small noise levels, the more so the larger `rho`.

@@ -26,6 +26,7 @@ use crate::noise::AddressedNoise;
 /// A prior as written in a configuration file. Variants without settings have braces because serde would otherwise let
 /// unknown keys pass.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum PriorConfig {
     /// Given location and scale of the centred log state.

@@ -21,6 +21,7 @@ use crate::state::{Bracket, State};
 
 /// Settings of the published sampler; the defaults are the MNIST ones.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct PublishedConfig {
     /// Step size `δ` in time, positive.

@@ -28,6 +28,7 @@ const NAME: &str = "sde-dpm-solver-2m";
 
 /// Settings of SDE-DPM-Solver++ (2M).
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct SdeDpmSolver2MConfig {
     /// Amount of noise `η`, not negative; 1 is the reverse equation, 0 the probability flow.

@@ -19,6 +19,7 @@ use crate::state::State;
 
 /// Settings of stochastic Heun.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct StochasticHeunConfig {
     /// How much noise is put back over all steps together, not negative.

@@ -21,6 +21,7 @@ use crate::state::{Bracket, State};
 
 /// Settings of the samplers in ambient space.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct AmbientConfig {
     /// Drift of the process in units of its squared volatility, `κ = μ/σ²`.

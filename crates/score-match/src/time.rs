@@ -58,6 +58,7 @@ use crate::error::{ScoreError, finite, positive};
 /// # Ok::<(), score_match::ScoreError>(())
 /// ```
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum TimeSampling {
     /// `ln r` is normal; the levels beyond the ends are moved to the ends.

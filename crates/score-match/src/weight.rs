@@ -39,6 +39,7 @@ use crate::error::{ScoreError, finite, positive};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum TimeWeight {
     /// `v²`: unweighted on the denoiser.
@@ -65,6 +66,7 @@ pub enum TimeWeight {
 /// assert_eq!(TimeWeight::Power(edm).lambda(0.3, 0.5), TimeWeight::Edm.lambda(0.3, 0.5));
 /// ```
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PowerWeight {
     /// Exponent of `v`, finite.
@@ -92,6 +94,7 @@ fn unit() -> f64 {
 /// assert_eq!(table.lambda(7.0, 0.5), 1.0);
 /// ```
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct WeightTable {
     /// Noise levels, positive and rising; at least one.

@@ -5,11 +5,12 @@ use models::denoise::Head;
 use models::optim::AdamConfig;
 use models::precision::Precision;
 use samplers::{GridConfig, PriorConfig, SamplerConfig};
+use schemars::JsonSchema;
 use score_match::{TimeSampling, TimeWeight};
 use serde::{Deserialize, Serialize};
 
 /// How the learning rate falls after its warm-up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Decay {
     /// Not at all.
@@ -19,7 +20,7 @@ pub enum Decay {
 }
 
 /// How an image's squared errors become its loss.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reduction {
     /// Their mean over the pixels.
@@ -36,7 +37,7 @@ impl Reduction {
 }
 
 /// Which weights a training run keeps for sampling.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Keep {
     /// The exponential moving average at the end.
@@ -46,7 +47,7 @@ pub enum Keep {
 }
 
 /// The `[training]` table.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingConfig {
     /// What the network's output means.
@@ -120,7 +121,7 @@ fn two() -> usize {
 }
 
 /// The `[sampling]` table.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SamplingConfig {
     /// Number of images.
@@ -154,7 +155,7 @@ fn is_one(strength: &f64) -> bool {
 }
 
 /// Where a sampler's noise comes from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum NoiseKind {
     /// From (seed, image, step): image *i* is the same whatever the batch and the device.

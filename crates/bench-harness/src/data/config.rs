@@ -12,6 +12,7 @@
 //! train_labels_sha256 = "d969…"
 //! ```
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::catalog::{self, Role};
@@ -19,7 +20,7 @@ use super::digest::Checksum;
 use super::error::DataError;
 
 /// Which data set an experiment uses.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
     /// One of [`catalog::names`].
@@ -33,7 +34,7 @@ pub struct DataConfig {
 }
 
 /// A training split that is not a published one. The test split stays the published one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SubsetConfig {
     /// What it is, for people: printed wherever its numbers appear.
@@ -49,7 +50,7 @@ pub struct SubsetConfig {
 }
 
 /// What to draw for `glyphs`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct GlyphsConfig {
     /// Every image is a function of (seed, split, index).

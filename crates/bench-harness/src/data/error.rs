@@ -74,11 +74,13 @@ pub struct MissingFiles {
     pub searched: Vec<PathBuf>,
     /// Why they were not downloaded.
     pub reason: String,
+    /// What is on this machine instead, for people: a registered part of the data set.
+    pub instead: Option<String>,
 }
 
 impl fmt::Display for MissingFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { title, files, folder, searched, reason } = self;
+        let Self { title, files, folder, searched, reason, instead } = self;
         write!(f, "data set `{title}` is not on this machine: {reason}.\nmissing files:")?;
         let width = files.iter().map(|f| f.name.len()).max().unwrap_or(0);
         for file in files {
@@ -98,6 +100,6 @@ impl fmt::Display for MissingFiles {
         if searched.is_empty() {
             f.write_str(" no folder: none was named and the user has no cache folder")?;
         }
-        Ok(())
+        instead.iter().try_for_each(|instead| write!(f, "\non this machine is {instead}"))
     }
 }

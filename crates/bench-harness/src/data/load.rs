@@ -112,6 +112,7 @@ fn lack(config: &DataConfig, search: &Search, files: Vec<WantedFile>, reason: &s
         folder: searched.first().cloned(),
         searched,
         reason: reason.to_owned(),
+        instead: None,
     })
 }
 

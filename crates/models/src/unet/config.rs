@@ -6,6 +6,7 @@ use crate::{ModelError, Result};
 
 /// Size of the network, as in the experiment's `[network]` table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct UNetConfig {
     /// Image channels.

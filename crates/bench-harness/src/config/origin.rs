@@ -1,0 +1,100 @@
+//! Settings as a tree in which every value knows where it came from.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use toml::{Table, Value};
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A file, or a preset in it.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The preset.
+        preset: Option<String>,
+    },
+    /// An assignment on the command line.
+    Set,
+    /// Written nowhere.
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path, preset } => {
+                f.write_str(&path.file_name().unwrap_or(path.as_os_str()).to_string_lossy())?;
+                preset.iter().try_for_each(|preset| write!(f, ", preset {preset}"))
+            }
+            Self::Set => f.write_str("--set"),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// A table whose values know their origin; a list counts as one value.
+#[derive(Clone, Debug)]
+pub(super) enum Tree {
+    Leaf(Value, Origin),
+    Branch(BTreeMap<String, Tree>),
+}
+
+impl Tree {
+    pub(super) fn empty() -> Self {
+        Self::Branch(BTreeMap::new())
+    }
+
+    /// The values of one layer.
+    pub(super) fn new(table: Table, origin: &Origin) -> Self {
+        let grow = |value| match value {
+            Value::Table(table) => Self::new(table, origin),
+            value => Self::Leaf(value, origin.clone()),
+        };
+        Self::Branch(table.into_iter().map(|(key, value)| (key, grow(value))).collect())
+    }
+
+    /// Without the origins.
+    pub(super) fn value(&self) -> Value {
+        match self {
+            Self::Leaf(value, _) => value.clone(),
+            Self::Branch(children) => {
+                Value::Table(children.iter().map(|(k, child)| (k.clone(), child.value())).collect())
+            }
+        }
+    }
+
+    /// Lays `over` upon it, key by key. A table that names another `kind` replaces the whole table.
+    pub(super) fn lay(&mut self, over: Self) {
+        match (self, over) {
+            (Self::Branch(old), Self::Branch(new)) if same_kind(old, &new) => {
+                for (key, child) in new {
+                    match old.get_mut(&key) {
+                        Some(under) => under.lay(child),
+                        None => {
+                            old.insert(key, child);
+                        }
+                    }
+                }
+            }
+            (under, over) => *under = over,
+        }
+    }
+
+    /// Where the value at `path` came from, of a table the first one in it; none if there is no such value.
+    pub(super) fn origin(&self, path: &[&str]) -> Option<&Origin> {
+        match (self, path) {
+            (Self::Leaf(_, origin), []) => Some(origin),
+            (Self::Leaf(..), _) => None,
+            (Self::Branch(children), []) => children.values().find_map(|child| child.origin(&[])),
+            (Self::Branch(children), [key, rest @ ..]) => children.get(*key)?.origin(rest),
+        }
+    }
+}
+
+fn same_kind(old: &BTreeMap<String, Tree>, new: &BTreeMap<String, Tree>) -> bool {
+    let kind = |branch: &BTreeMap<String, Tree>| branch.get("kind").map(Tree::value);
+    kind(new).is_none_or(|wanted| kind(old) == Some(wanted))
+}

@@ -111,13 +111,13 @@ pub(crate) fn product_transposed<T: RealField>(
 }
 
 /// `target += a bᵀ`, shapes as above.
-pub(crate) fn add_product_transposed(
-    target: &mut Array2<f64>,
-    a: ArrayView2<'_, f64>,
-    b: ArrayView2<'_, f64>,
+pub(crate) fn add_product_transposed<T: RealField>(
+    target: &mut Array2<T>,
+    a: ArrayView2<'_, T>,
+    b: ArrayView2<'_, T>,
     par: Par,
 ) {
-    matmul::matmul(view_mut(target), Accum::Add, view(&a), view(&b).transpose(), 1.0, par);
+    matmul::matmul(view_mut(target), Accum::Add, view(&a), view(&b).transpose(), one::<T>(), par);
 }
 
 /// Eigendecomposition of a symmetric matrix, of which the lower triangle is read.

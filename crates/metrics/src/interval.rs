@@ -51,6 +51,11 @@ impl Resampling {
             .into_par_iter()
             .map(|index| statistic(&SplitMix64::addressed(self.seed, stream, index).resample_counts(n)))
             .collect();
+        self.interval_of(estimate, values)
+    }
+
+    /// The interval of `estimate` from its values on resamples.
+    pub(crate) fn interval_of(&self, estimate: f64, values: Vec<f64>) -> Interval {
         let count = values.len() as f64;
         let mean = values.iter().sum::<f64>() / count;
         let sd = (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (count - 1.0)).sqrt();

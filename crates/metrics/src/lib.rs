@@ -10,7 +10,7 @@
 //! | [`mod@fid`] | Fréchet distance between two Gaussians, with a report on their condition |
 //! | [`bootstrap`] | spread of the Fréchet distance under resampling of the rows |
 //! | [`infinite`] | Fréchet distance extrapolated to infinitely many samples |
-//! | [`kid`] | kernel distance (unbiased MMD² with a cubic kernel), exact or over subsets |
+//! | [`kid`] | kernel distance (unbiased MMD² with a cubic kernel), exact, with a bootstrap interval, or over subsets |
 //! | [`sliced`] | sliced Wasserstein distance over seeded directions |
 //! | [`neighbours`] | the k nearest rows of one matrix to every row of another, exact and fast |
 //! | [`mod@prdc`] | precision, recall, density and coverage |
@@ -56,7 +56,7 @@ pub use histogram::{ChiSquare, chi_square, chi_square_between};
 pub use inception::{InceptionOptions, InceptionScore, Order, inception_score};
 pub use infinite::{Infinite, InfiniteOptions, fid_infinity};
 pub use interval::{Interval, Resampling};
-pub use kid::{KidOptions, KidSpread, kid_exact, kid_subsets};
+pub use kid::{KidOptions, KidSpread, kid_bootstrap, kid_exact, kid_subsets};
 pub use memorization::{Memorization, MemorizationOptions, Nearest, memorization};
 pub use moments::{Accumulator, Moments};
 pub use neighbours::{Neighbours, nearest, nearest_others};

@@ -3,7 +3,7 @@
 mod common;
 
 use common::normal;
-use metrics::{KidOptions, MetricsError, Set, kid_exact, kid_subsets};
+use metrics::{KidOptions, MetricsError, Resampling, Set, kid_bootstrap, kid_exact, kid_subsets};
 use ndarray::{Array2, Axis};
 
 /// The definition, term by term.
@@ -94,6 +94,52 @@ fn order_changes_nothing() {
 }
 
 #[test]
+fn a_bootstrap_is_the_same_on_any_number_of_threads() {
+    let (a, b) = (normal(600, 7, 5), normal(300, 7, 6).mapv(|v| v + 0.3));
+    let options = Resampling { resamples: 40, seed: 2, level: 0.9 };
+    let on = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| kid_bootstrap(a.view(), b.view(), &options).unwrap())
+    };
+    let found = on(1);
+    assert_eq!(found, on(3));
+    assert!((found.estimate - kid_exact(a.view(), b.view()).unwrap()).abs() < 1e-12);
+    assert!(found.low < found.estimate && found.estimate < found.high);
+    assert_ne!(found, kid_bootstrap(a.view(), b.view(), &Resampling { seed: 3, ..options }).unwrap());
+}
+
+/// Share of 90% intervals that hold the truth, and their standard deviation in units of the distance's own, over fresh draws of
+/// N(0, I) and N(c 1, I) in 6 dimensions.
+fn coverage(shift: f32, truth: f64) -> (f64, f64) {
+    let draws: Vec<_> = (0..400)
+        .map(|i| {
+            let (a, b) = (normal(100, 6, 2 * i), normal(120, 6, 2 * i + 1).mapv(|v| v + shift));
+            kid_bootstrap(a.view(), b.view(), &Resampling { resamples: 200, seed: i, level: 0.9 }).unwrap()
+        })
+        .collect();
+    let count = draws.len() as f64;
+    let held = draws.iter().filter(|found| found.low <= truth && truth <= found.high).count() as f64 / count;
+    let mean = draws.iter().map(|found| found.estimate).sum::<f64>() / count;
+    let sd = (draws.iter().map(|found| (found.estimate - mean).powi(2)).sum::<f64>() / (count - 1.0)).sqrt();
+    (held, draws.iter().map(|found| found.sd).sum::<f64>() / count / sd)
+}
+
+#[test]
+fn a_bootstrap_interval_holds_the_truth_as_often_as_it_says() {
+    // The truth of `a_shifted_normal`, c = 1.
+    let (held, ratio) = coverage(1.0, 7.0 + 3.0 * 3.0 / 6.0 + 6.0 / 36.0);
+    assert!((0.84..=0.95).contains(&held), "{held}");
+    assert!((ratio - 1.0).abs() < 0.1, "{ratio}");
+}
+
+#[test]
+fn between_equal_distributions_the_bootstrap_interval_is_too_wide() {
+    let (held, ratio) = coverage(0.0, 0.0);
+    assert!(held > 0.95, "{held}");
+    assert!((1.5..=2.0).contains(&ratio), "{ratio}");
+}
+
+#[test]
 fn bad_input_is_named() {
     let (a, b) = (normal(20, 3, 1), normal(10, 3, 2));
     let options = |subsets, size| KidOptions { subsets, size, seed: 0 };
@@ -110,4 +156,13 @@ fn bad_input_is_named() {
     let mut bad = a.clone();
     bad[(1, 0)] = f32::INFINITY;
     assert!(matches!(kid_exact(bad.view(), b.view()), Err(MetricsError::NonFinite { row: 1, column: 0, .. })));
+    let defaults = Resampling::default();
+    assert!(matches!(
+        kid_bootstrap(a.view(), bad.view(), &defaults),
+        Err(MetricsError::NonFinite { set: Set::Reference, row: 1, column: 0, .. })
+    ));
+    let few = kid_bootstrap(a.view(), b.view(), &Resampling { resamples: 1, ..defaults });
+    assert!(matches!(few, Err(MetricsError::TooSmall { value: 1, least: 2, .. })));
+    let level = kid_bootstrap(a.view(), b.view(), &Resampling { level: 1.5, ..defaults });
+    assert_eq!(level.unwrap_err(), MetricsError::Level(1.5));
 }

@@ -6,14 +6,17 @@
 //!
 //! | setting | value |
 //! |---|---|
-//! | `only` | names separated by commas, of `fid`, `fid-infinity`, `kid`, `kid-subsets`, `sliced-wasserstein`, `prdc`, `memorization`, `inception`; all by default |
+//! | `only` | names separated by commas, of `fid`, `fid-infinity`, `kid`, `kid-subsets`, `kid-bootstrap`, `sliced-wasserstein`, `prdc`, `memorization`, `nearest`, `inception`; all by default |
 //! | `logits` | a third file: a classifier's outputs for the sample, for the inception score (its rows as they stand) |
 //! | `k` | neighbours of the four numbers of `prdc` |
 //! | `subset`, `subsets` | rows and number of the kernel distance's subsets |
 //! | `smallest` | smallest size of the extrapolation |
 //!
-//! Defaults are the library's, cut down to the rows that there are. Seconds are those of the computation alone; the peak is that of the
-//! whole program's memory, where the system tells (Linux).
+//! `nearest` is the sum of the distances from every sample row to its nearest reference row, and of those rows' indices.
+//!
+//! Defaults are the library's, cut down to the rows that there are. Seconds are those of the computation alone; `peak_bytes` is the
+//! whole program's memory at its highest, `beyond_bytes` how much that is above what it was with both matrices read, where the system
+//! tells (Linux).
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -21,15 +24,26 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use metrics::{
-    Classes, InceptionOptions, InfiniteOptions, KidOptions, MemorizationOptions, Order, PrdcOptions, SlicedOptions,
-    fid, fid_infinity, inception_score, kid_exact, kid_subsets, memorization, prdc, sliced_wasserstein,
+    Classes, InceptionOptions, InfiniteOptions, KidOptions, MemorizationOptions, Order, PrdcOptions, Resampling,
+    SlicedOptions, fid, fid_infinity, inception_score, kid_bootstrap, kid_exact, kid_subsets, memorization, nearest,
+    prdc, sliced_wasserstein,
 };
 use ndarray::{Array2, ArrayView2};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-const METRICS: [&str; 8] =
-    ["fid", "fid-infinity", "kid", "kid-subsets", "sliced-wasserstein", "prdc", "memorization", "inception"];
+const METRICS: [&str; 10] = [
+    "fid",
+    "fid-infinity",
+    "kid",
+    "kid-subsets",
+    "kid-bootstrap",
+    "sliced-wasserstein",
+    "prdc",
+    "memorization",
+    "nearest",
+    "inception",
+];
 const SETTINGS: [&str; 6] = ["only", "logits", "k", "subset", "subsets", "smallest"];
 
 fn main() -> ExitCode {
@@ -67,6 +81,7 @@ fn run(arguments: Vec<String>) -> Result<Value, Box<dyn Error>> {
     };
     let (sample, reference) = (read(sample)?, read(reference)?);
     let (a, b) = (sample.view(), reference.view());
+    let inputs = memory("VmRSS:");
     let smaller = a.nrows().min(b.nrows());
 
     let mut report = Report { only, ..Default::default() };
@@ -78,10 +93,14 @@ fn run(arguments: Vec<String>) -> Result<Value, Box<dyn Error>> {
     let defaults = KidOptions::default();
     let (size, subsets) = (number("subset", defaults.size.min(smaller))?, number("subsets", defaults.subsets)?);
     report.add("kid-subsets", || kid_subsets(a, b, &KidOptions { size, subsets, ..defaults }))?;
+    report.add("kid-bootstrap", || kid_bootstrap(a, b, &Resampling::default()))?;
     report.add("sliced-wasserstein", || sliced_wasserstein(a, b, &SlicedOptions::default()))?;
     let k = number("k", PrdcOptions::default().k)?;
     report.add("prdc", || prdc(a, b, &PrdcOptions { k, ..Default::default() }))?;
     report.add("memorization", || memorization(a, b, &MemorizationOptions::default()))?;
+    report.add("nearest", || {
+        nearest(a, b, 1).map(|found| json!({ "distances": found.distances.sum(), "indices": found.indices.sum() }))
+    })?;
     if let Some(path) = settings.get("logits") {
         let logits = read(path)?;
         let options = InceptionOptions { order: Order::Given, ..Default::default() };
@@ -93,7 +112,8 @@ fn run(arguments: Vec<String>) -> Result<Value, Box<dyn Error>> {
         "reference": shape(b),
         "metrics": report.metrics,
         "seconds": report.seconds,
-        "peak_bytes": peak_bytes(),
+        "peak_bytes": memory("VmHWM:"),
+        "beyond_bytes": memory("VmHWM:").zip(inputs).map(|(peak, inputs)| peak.saturating_sub(inputs)),
     }))
 }
 
@@ -105,9 +125,10 @@ fn shape(features: ArrayView2<'_, f32>) -> [usize; 2] {
     [features.nrows(), features.ncols()]
 }
 
-fn peak_bytes() -> Option<u64> {
+/// Memory of this program by a name of `/proc/self/status`, in bytes.
+fn memory(name: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| 1024 * kib)
 }
 

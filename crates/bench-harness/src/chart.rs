@@ -8,20 +8,20 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
-use models::write::write_atomically;
+use anyhow::{Context, Result, ensure};
 
 use crate::report::plot::Chart;
 
-/// Draws the chart described in the JSON file `from` as SVG into `to`.
+/// Draws the chart described in the JSON file `from` as SVG into `to`, and beside it as PNG and its numbers as CSV.
 ///
 /// # Errors
 /// If the file cannot be read or describes no chart, by key, or the picture cannot be written.
 pub fn draw(from: &Path, to: &Path) -> Result<()> {
+    ensure!(to.extension().is_some_and(|end| end == "svg"), "the name of a chart must end in .svg: {}", to.display());
     let text = std::fs::read_to_string(from).with_context(|| from.display().to_string())?;
     let chart: Chart = serde_json::from_str(&text).with_context(|| from.display().to_string())?;
     let svg = chart.draw().with_context(|| from.display().to_string())?;
-    write_atomically(to, svg.as_str().as_bytes())?;
+    svg.write(to)?;
     Ok(())
 }
 
@@ -48,6 +48,12 @@ mod tests {
         for part in ["<svg", "Cost of a step", "elements", "dale &amp; co", "goal"] {
             assert!(svg.contains(part), "{part}: {svg}");
         }
+    }
+
+    #[test]
+    fn its_name_says_svg() {
+        let error = draw(Path::new("chart.json"), Path::new("chart.csv")).unwrap_err().to_string();
+        assert!(error.contains("chart.csv"), "{error}");
     }
 
     #[test]

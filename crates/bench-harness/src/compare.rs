@@ -185,7 +185,7 @@ pub fn save(comparison: &Comparison, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Writes `samplers.json`, `samplers.md` and the chart `samplers.svg` into `folder`, and returns the table as terminal text.
+/// Writes `samplers.json`, `samplers.md` and the chart `samplers.svg`, with `.png` and `.csv`, into `folder`, and returns the table as terminal text.
 ///
 /// # Errors
 /// If they cannot be written.
@@ -197,6 +197,6 @@ pub fn write(comparison: &Comparison, folder: &Path) -> Result<String> {
     let verdicts = verdicts.join("\n\n");
     write_atomically(&folder.join("samplers.md"), format!("{}\n{verdicts}\n", table.to_markdown()).as_bytes())?;
     let chart = figures::comparison_chart(comparison)?;
-    write_atomically(&folder.join("samplers.svg"), chart.as_str().as_bytes())?;
+    chart.write(&folder.join("samplers.svg"))?;
     Ok(format!("{}\n{verdicts}", table.to_text()))
 }

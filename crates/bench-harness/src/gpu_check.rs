@@ -122,7 +122,7 @@ pub fn check(
         }],
         ..Chart::default()
     };
-    write_atomically(&folder.join("gpu-check.svg"), chart.draw()?.as_str().as_bytes())?;
+    chart.draw()?.write(&folder.join("gpu-check.svg"))?;
     println!("{text}\n  {}", folder.join("gpu-check.json").display());
     Ok(())
 }

@@ -36,7 +36,7 @@ pub fn write(folder: &Path, study: &Study, notice: Option<&str>) -> Result<(Path
     let learning = learning_charts(study)?;
     let weights = weight_charts(study)?;
     for (name, chart, _) in learning.iter().chain(&weights) {
-        write_atomically(&folder.join(format!("{name}.svg")), chart.as_str().as_bytes())?;
+        chart.write(&folder.join(format!("{name}.svg")))?;
     }
     let figures = |charts: Vec<(String, Svg, String)>| {
         Block::Figures(charts.into_iter().map(|(_, chart, caption)| Figure::chart(chart, caption)).collect())

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use gbm_sde::{Noise, Schedule, Stream};
-use models::write::write_atomically;
 use ndarray::{Array3, ArrayView3, Axis, Slice, concatenate};
 use samplers::{AddressedNoise, Sampler};
 use tch::Tensor;
@@ -57,7 +56,7 @@ pub fn write(
     let all = concatenate(Axis(0), &strips.iter().map(|s| s.images.view()).collect::<Vec<_>>())?;
     Grid { columns: Some(strips[0].images.dim().0), ..Grid::default() }.write(all.view(), &folder.join("path.png"))?;
     let keep = |name: &str, svg: Svg| -> Result<Svg> {
-        write_atomically(&folder.join(name), svg.as_str().as_bytes())?;
+        svg.write(&folder.join(name))?;
         Ok(svg)
     };
     let curves = Curves::read(run)?;

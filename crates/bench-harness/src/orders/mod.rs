@@ -98,7 +98,7 @@ pub fn write(folder: &Path, request: &Request, session: &Session) -> Result<Orde
 
     let drawn = figures::draw(&orders)?;
     for Drawn { file, svg, .. } in &drawn {
-        write_atomically(&folder.join(file), svg.as_str().as_bytes())?;
+        svg.write(&folder.join(file))?;
     }
     write_atomically(&folder.join("orders.csv"), tables::csv(&orders).as_bytes())?;
     let markdown: String = tables::all(&orders)?.iter().map(|table| table.to_markdown() + "\n").collect();

@@ -198,6 +198,23 @@ pub fn grouped(value: f64, decimals: usize) -> String {
     out
 }
 
+/// A number with six significant digits, without the zeros that end it.
+pub(super) fn precise(value: f64) -> String {
+    let size = value.abs();
+    if size != 0.0 && !(1e-4..1e7).contains(&size) {
+        let text = format!("{value:.5e}").replace('-', "−");
+        let Some((mantissa, exponent)) = text.split_once('e') else { return text };
+        let exponent = exponent.replace('−', "-").parse().map_or_else(|_| exponent.to_owned(), superscript);
+        return format!("{}·10{exponent}", without_zeros(mantissa));
+    }
+    let decimals = if size == 0.0 { 0.0 } else { (5.0 - size.log10().floor()).clamp(0.0, 9.0) };
+    without_zeros(&grouped(value, decimals as usize)).to_owned()
+}
+
+fn without_zeros(text: &str) -> &str {
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -255,6 +272,22 @@ mod tests {
         assert_eq!(axis.place(0.0), 0.0);
         let axis = Axis::around([0.9, 1.0].into_iter(), Scale::Linear, Room::Padded);
         assert!(axis.place(0.9) < 0.1);
+    }
+
+    #[test]
+    fn precise_numbers_are_short() {
+        for (value, text) in [
+            (0.1 + 0.2, "0.3"),
+            (0.0, "0"),
+            (-1_234_567.0, "−1,234,567"),
+            (12_345.678, "12,345.7"),
+            (1.0 / 3.0, "0.333333"),
+            (2.5e-9, "2.5·10⁻⁹"),
+            (-1e12, "−1·10¹²"),
+            (100.0, "100"),
+        ] {
+            assert_eq!(precise(value), text);
+        }
     }
 
     #[test]

@@ -1,4 +1,6 @@
-//! Escaping of text for HTML and SVG, and the style sheet of the page.
+//! Escaping of text for HTML and SVG, and the style sheet and the script of the page.
+
+use super::ink::night_rules;
 
 /// Escapes text for element content and for double- or single-quoted attributes. Control characters that no HTML or SVG may hold are
 /// replaced by U+FFFD.
@@ -19,9 +21,16 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
-/// The page's style: no fonts, scripts or images from elsewhere, both colour schemes, and boxes that scroll by themselves rather than
-/// widen the page.
-pub(super) const STYLE: &str = include_str!("style.css");
+const STYLE: &str = include_str!("style.css");
+
+/// The page's style: no fonts or images from elsewhere, both colour schemes, and boxes that scroll by themselves rather than widen the
+/// page. Charts change their colours with the scheme.
+pub(super) fn style() -> String {
+    format!("{STYLE}@media screen and (prefers-color-scheme: dark) {{\n{}}}\n", night_rules())
+}
+
+/// The page's script: sorting, values under the pointer, links to pictures.
+pub(super) const SCRIPT: &str = include_str!("page.js");
 
 #[cfg(test)]
 mod tests {
@@ -31,6 +40,8 @@ mod tests {
     fn markup_becomes_text() {
         assert_eq!(escape("<a href=\"x\">'&'</a>\n"), "&lt;a href=&quot;x&quot;&gt;&#39;&amp;&#39;&lt;/a&gt;\n");
         assert_eq!(escape("a\u{0}b\u{1b}[31m"), "a\u{fffd}b\u{fffd}[31m");
+        // Neither ends early where it stands in the page.
+        assert!(!style().contains("</") && !SCRIPT.contains("</"));
         assert_eq!(escape("σ²/2 → ȳ"), "σ²/2 → ȳ");
     }
 }

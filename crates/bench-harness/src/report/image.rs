@@ -75,14 +75,26 @@ impl Png {
             Some(pixels) if pixels <= MOST_PIXELS => {}
             _ => return Err(ImageError::TooLarge { n: 1, height, width, scale: 1 }),
         }
+        Self::encode(&image.iter().copied().collect::<Vec<u8>>(), (width, height), png::ColorType::Grayscale)
+    }
+
+    /// Encodes red, green and blue bytes, row by row.
+    ///
+    /// # Errors
+    /// Sides that are 0, or other than the bytes say.
+    pub(super) fn from_rgb(bytes: &[u8], width: u32, height: u32) -> Result<Self, ImageError> {
+        Self::encode(bytes, (width as usize, height as usize), png::ColorType::Rgb)
+    }
+
+    /// Both sides fit in 32 bits: their product is bounded by whoever made the pixels.
+    fn encode(pixels: &[u8], (width, height): (usize, usize), color: png::ColorType) -> Result<Self, ImageError> {
         let mut bytes = Vec::new();
-        // Both sides fit in 32 bits: their product is bounded above.
         let mut encoder = png::Encoder::new(&mut bytes, width as u32, height as u32);
-        encoder.set_color(png::ColorType::Grayscale);
+        encoder.set_color(color);
         encoder.set_depth(png::BitDepth::Eight);
         encoder.set_compression(png::Compression::High);
         let mut writer = encoder.write_header()?;
-        writer.write_image_data(&image.iter().copied().collect::<Vec<u8>>())?;
+        writer.write_image_data(pixels)?;
         writer.finish()?;
         Ok(Self { bytes, width, height })
     }

@@ -1,25 +1,16 @@
 //! How the series of a chart look, and the legend that says so.
 //!
-//! Colours are Okabe and Ito's (*Color universal design*, 2008), which people with any colour vision tell apart; each series also has
-//! its own dashes and its own marker, so that a chart reads in grey.
+//! Each series has not only its own colour but its own dashes and its own marker, so that a chart reads in grey.
 
 use plotters::prelude::RGBColor;
 use plotters::style::text_anchor::HPos;
 
-use super::pen::{FAINT, FULL, INK, MUTED, Pen, SMALL, text_width, wrap};
+use super::ink::{FAINT, INK, MUTED, PALETTE};
+use super::pen::{FULL, Pen, SMALL, text_width, wrap};
 use super::plot::{Mark, PlotError, Series, WIDTH};
 
-const PALETTE: [RGBColor; 7] = [
-    RGBColor(0, 114, 178),
-    RGBColor(213, 94, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(0, 0, 0),
-    RGBColor(86, 180, 233),
-    RGBColor(230, 159, 0),
-];
 /// Dash and gap in units; 0 is a full line.
-const DASHES: [(f64, f64); 4] = [(0.0, 0.0), (9.0, 4.0), (3.0, 3.0), (15.0, 5.0)];
+const DASHES: [(f64, f64); 7] = [FULL, (9.0, 4.0), (3.0, 3.0), (15.0, 5.0), (6.0, 2.0), (2.0, 6.0), (22.0, 4.0)];
 
 /// How one series or rule looks, in the chart and in the legend.
 #[derive(Clone, Copy)]

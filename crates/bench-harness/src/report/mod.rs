@@ -6,13 +6,16 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`plot`] | line and point charts as SVG |
-//! | `pen`, `legend` | how a chart is drawn: colours, dashes, markers, text |
+//! | `pen`, `ink`, `legend` | how a chart is drawn: colours by day and by night, dashes, markers, text |
+//! | `check` | what a chart cannot show |
+//! | `points`, `csv` | the values behind a chart: under the pointer, and as comma-separated values |
+//! | `drawing` | a drawn chart as files: SVG, PNG, CSV |
 //! | [`axis`] | ranges, ticks and tick labels of a chart's axes |
 //! | [`image`] | grids of grey images as PNG, strips of images with captions |
-//! | [`table`] | one table, as HTML, Markdown or terminal text |
-//! | [`page`] | `report.html`, in one file without outside requests |
+//! | [`table`], `table_html` | one table, as HTML, Markdown or terminal text |
+//! | [`page`], `figure` | `report.html`, in one file without outside requests |
 //! | [`formula`] | LaTeX as MathML, which browsers draw by themselves |
-//! | [`html`] | escaping, and the page's style sheet |
+//! | [`html`] | escaping, and the page's style sheet and script |
 
 pub mod axis;
 pub mod formula;
@@ -22,5 +25,12 @@ pub mod page;
 pub mod plot;
 pub mod table;
 
+mod check;
+mod csv;
+mod drawing;
+mod figure;
+mod ink;
 mod legend;
 mod pen;
+mod points;
+mod table_html;

@@ -1,19 +1,18 @@
-//! `report.html`: one file with everything in it, that asks nothing of the network and runs no script.
+//! `report.html`: one file with everything in it, that asks nothing of the network.
 //!
 //! Charts stand in it as SVG, pictures as base64 PNG, the style sheet inline. It follows the reader's light or dark scheme, and a wide
-//! table or strip scrolls in its own box, so that a page fits a telephone too.
+//! table or strip scrolls in its own box, so that a page fits a telephone too. A short script sorts tables and shows values
+//! under the pointer; without it the page is complete, its tables in their order and its values in the browser's own tooltips.
 
 use models::write::{WriteError, write_atomically};
 use std::path::Path;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-
 use super::formula::Formula;
-use super::html::{STYLE, escape};
-use super::image::{ImageError, Png, Strip};
-use super::plot::Svg;
+use super::html::{SCRIPT, escape, style};
+use super::plot::DrawingError;
 use super::table::Table;
+
+pub use super::figure::Figure;
 
 /// A warning in a frame at the head of the page.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,96 +30,6 @@ pub struct Card {
     pub value: String,
     /// What it is.
     pub label: String,
-}
-
-/// What a figure shows.
-#[derive(Clone, Debug, PartialEq)]
-enum Picture {
-    Chart(Svg),
-    Image(Png),
-    /// Name, and a picture with its caption for each image.
-    Strips(Vec<(String, Vec<(Png, String)>)>),
-}
-
-/// A picture with its caption.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Figure {
-    picture: Picture,
-    caption: String,
-    alt: String,
-}
-
-impl Figure {
-    /// A chart. Screen readers get its title.
-    pub fn chart(svg: Svg, caption: impl Into<String>) -> Self {
-        Self { picture: Picture::Chart(svg), caption: caption.into(), alt: String::new() }
-    }
-
-    /// A picture, with a text for those who do not see it.
-    pub fn image(png: Png, caption: impl Into<String>, alt: impl Into<String>) -> Self {
-        Self { picture: Picture::Image(png), caption: caption.into(), alt: alt.into() }
-    }
-
-    /// Rows of images under each other, such as the forward path of an image above its reverse path; every image has its caption below
-    /// it, and the columns of all rows stand in line.
-    ///
-    /// # Errors
-    /// A row without images or with images without pixels.
-    pub fn strips(strips: &[Strip], caption: impl Into<String>, alt: impl Into<String>) -> Result<Self, ImageError> {
-        let rows = strips
-            .iter()
-            .map(|strip| {
-                let captions = strip.captions.iter().cloned().chain(std::iter::repeat(String::new()));
-                Ok((strip.name.clone(), strip.pictures()?.into_iter().zip(captions).collect()))
-            })
-            .collect::<Result<_, ImageError>>()?;
-        Ok(Self { picture: Picture::Strips(rows), caption: caption.into(), alt: alt.into() })
-    }
-
-    fn html(&self) -> String {
-        let picture = match &self.picture {
-            Picture::Chart(svg) => svg.as_str().to_owned(),
-            Picture::Image(png) => image(png, &self.alt),
-            Picture::Strips(rows) => self.strips_html(rows),
-        };
-        let caption = if self.caption.is_empty() {
-            String::new()
-        } else {
-            format!("\n<figcaption>{}</figcaption>", escape(&self.caption))
-        };
-        format!("<figure>{picture}{caption}</figure>\n")
-    }
-
-    fn strips_html(&self, rows: &[(String, Vec<(Png, String)>)]) -> String {
-        let columns = rows.iter().map(|(_, cells)| cells.len()).max().unwrap_or(0);
-        let mut html = format!(
-            "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"{}\">\
-             <div class=\"strip\" style=\"grid-template-columns:repeat({columns},minmax(54px,1fr))\">\n",
-            escape(&self.alt)
-        );
-        for (name, cells) in rows {
-            html += &format!("<div class=\"name\">{}</div>\n", escape(name));
-            for (i, (png, caption)) in cells.iter().enumerate() {
-                // Rows of different lengths: the first image of a row starts a new line of the grid.
-                let start = if i == 0 { " style=\"grid-column-start:1\"" } else { "" };
-                html += &format!(
-                    "<div class=\"cell\"{start}>{}{}</div>\n",
-                    image(png, &format!("{name}, {caption}")),
-                    escape(caption)
-                );
-            }
-        }
-        html + "</div></div>"
-    }
-}
-
-fn image(png: &Png, alt: &str) -> String {
-    let (width, height) = png.size();
-    format!(
-        "<img width=\"{width}\" height=\"{height}\" alt=\"{}\" src=\"data:image/png;base64,{}\">",
-        escape(alt),
-        STANDARD.encode(png.bytes())
-    )
 }
 
 /// A part of a section.
@@ -207,8 +116,9 @@ impl Page {
         let mut html = format!(
             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-             <link rel=\"icon\" href=\"data:,\">\n<title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n\
-             <body>\n<header>\n<h1>{title}</h1>\n"
+             <link rel=\"icon\" href=\"data:,\">\n<title>{title}</title>\n<style>\n{}</style>\n</head>\n\
+             <body>\n<header>\n<h1>{title}</h1>\n",
+            style()
         );
         if !self.subtitle.is_empty() {
             html += &format!("<p class=\"subtitle\">{}</p>\n", escape(&self.subtitle));
@@ -244,7 +154,7 @@ impl Page {
         for line in &self.footer {
             html += &format!("<p>{}</p>\n", escape(line));
         }
-        html + "</footer>\n</body>\n</html>\n"
+        html + &format!("</footer>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n")
     }
 
     /// Writes the page to a file that appears whole or not at all.
@@ -254,13 +164,29 @@ impl Page {
     pub fn write(&self, path: &Path) -> Result<(), WriteError> {
         write_atomically(path, self.html().as_bytes())
     }
+
+    /// Writes every chart of the page into `folder`: as SVG, as PNG, and its numbers as CSV, named after its title.
+    ///
+    /// # Errors
+    /// If a chart cannot be drawn or a file cannot be written.
+    pub fn write_charts(&self, folder: &Path) -> Result<(), DrawingError> {
+        let figures = self.sections.iter().flat_map(|section| &section.blocks).flat_map(|block| match block {
+            Block::Figure(figure) => std::slice::from_ref(figure),
+            Block::Figures(figures) => figures,
+            _ => &[],
+        });
+        for svg in figures.filter_map(Figure::drawn) {
+            svg.write(&folder.join(svg.file_stem()).with_extension("svg"))?;
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use ndarray::Array3;
 
-    use super::super::image::Grid;
+    use super::super::image::{Grid, Strip};
     use super::super::plot::{Chart, Series};
     use super::super::table::{Cell, Column};
     use super::*;
@@ -307,7 +233,8 @@ mod tests {
     #[test]
     fn all_text_is_escaped() {
         let html = full_page().html();
-        assert!(!html.contains("<script"), "{html}");
+        // The page's own script, and no other.
+        assert_eq!(html.matches("<script").count(), 1, "{html}");
         assert!(!html.contains("alert(\"x\")"), "{html}");
         // Each place where text can stand shows it.
         assert!(html.matches("&lt;script&gt;").count() >= 20);
@@ -319,26 +246,26 @@ mod tests {
         let namespace = "xmlns=\"http://www.w3.org/2000/svg\"";
         let rest = html.replace(namespace, "");
         assert_ne!(rest.len(), html.len());
-        for word in ["http:", "https:", "//cdn", "@import", "url(", "<script", "<link rel=\"stylesheet\""] {
+        for word in [
+            "http:",
+            "https:",
+            "//cdn",
+            "@import",
+            "url(",
+            "fetch(",
+            "import",
+            "<script src",
+            "<link rel=\"stylesheet\"",
+        ] {
             assert!(!rest.contains(word), "{word}");
         }
         for source in rest.split("src=\"").skip(1) {
             assert!(source.starts_with("data:image/png;base64,"), "{}", &source[..40]);
         }
         for target in rest.split("href=\"").skip(1) {
-            assert!(target.starts_with("data:,\""), "{}", &target[..40]);
+            let held = ["data:,\"", "data:text/csv;charset=utf-8,"].iter().any(|start| target.starts_with(start));
+            assert!(held, "{}", &target[..40]);
         }
-    }
-
-    #[test]
-    fn an_embedded_picture_is_the_picture() {
-        let png = Grid::default().draw(Array3::from_elem((2, 3, 3), 77).view()).unwrap();
-        let html = Figure::image(png.clone(), "", "two").html();
-        let encoded = html.split_once("base64,").unwrap().1.split_once('"').unwrap().0;
-        assert_eq!(STANDARD.decode(encoded).unwrap(), png.bytes());
-        let (width, height) = png.size();
-        assert!(html.contains(&format!("<img width=\"{width}\" height=\"{height}\" alt=\"two\"")), "{html}");
-        assert!(!html.contains("figcaption"));
     }
 
     #[test]
@@ -350,6 +277,30 @@ mod tests {
             let opened = html.matches(&format!("<{tag}>")).count() + html.matches(&format!("<{tag} ")).count();
             assert_eq!(opened, html.matches(&format!("</{tag}>")).count(), "{tag}");
         }
+    }
+
+    #[test]
+    fn every_figure_has_a_caption_and_data() {
+        let html = full_page().html();
+        let figures: Vec<&str> = html.split("<figure").skip(1).map(|f| f.split_once("</figure>").unwrap().0).collect();
+        assert_eq!(figures.len(), 3);
+        for figure in figures {
+            assert!(figure.contains("<figcaption>&lt;script&gt;"), "{figure}");
+            assert!(figure.contains("class=\"data\"") || figure.starts_with(" class=\"image\""), "{figure}");
+        }
+    }
+
+    #[test]
+    fn charts_of_a_page_are_written_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        full_page().write_charts(folder.path()).unwrap();
+        let mut names: Vec<_> =
+            std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(
+            names,
+            ["script-alert-x-script-y.csv", "script-alert-x-script-y.png", "script-alert-x-script-y.svg"]
+        );
     }
 
     #[test]

@@ -7,22 +7,18 @@ use plotters::element::{Circle, DashedPathElement, Drawable, PathElement, PointC
 use plotters::prelude::{Color, DrawingArea, IntoFont, RGBColor, SVGBackend, ShapeStyle, TextStyle};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
+use super::ink::PAPER;
 use super::plot::PlotError;
 
 /// The drawing library's whole numbers in one unit.
 pub(super) const FINE: f64 = 4.0;
 
+/// Width of the rim of a hollow marker, in units.
+const RIM: f64 = 1.6;
+
 /// A full line.
 pub(super) const FULL: (f64, f64) = (0.0, 0.0);
 
-/// Text that matters.
-pub(super) const INK: RGBColor = RGBColor(38, 43, 50);
-/// Axes, tick labels, reference lines.
-pub(super) const MUTED: RGBColor = RGBColor(89, 98, 110);
-/// Raw values behind a curve.
-pub(super) const FAINT: RGBColor = RGBColor(176, 184, 194);
-/// Lines of the grid.
-pub(super) const GRID: RGBColor = RGBColor(228, 231, 236);
 /// Size of a title, in units.
 pub(super) const TEXT: f64 = 15.0;
 /// Size of all other text, in units.
@@ -88,14 +84,24 @@ impl Pen<'_> {
         self.draw(&Text::new(text.to_owned(), at(place), style))
     }
 
-    /// One marker; `kind` counts around circle, square, triangle, diamond.
+    /// One marker; `kind` counts around circle, square, triangle, diamond: filled, then hollow.
     pub(super) fn marker(&self, (x, y): (f64, f64), kind: usize, color: RGBColor, r: f64) -> Result<(), PlotError> {
-        match kind % 4 {
-            0 => self.draw(&Circle::new(at((x, y)), fine(r), color.filled())),
-            1 => self.fill(&[(x - r, y - r), (x + r, y - r), (x + r, y + r), (x - r, y + r)], color, 1.0),
-            2 => self.fill(&[(x, y - 1.3 * r), (x + 1.2 * r, y + r), (x - 1.2 * r, y + r)], color, 1.0),
-            _ => self.fill(&[(x, y - 1.4 * r), (x + 1.4 * r, y), (x, y + 1.4 * r), (x - 1.4 * r, y)], color, 1.0),
-        }
+        let hollow = kind % 8 >= 4 && r > 2.0 * RIM;
+        let corners = match kind % 4 {
+            0 => {
+                self.draw(&Circle::new(at((x, y)), fine(r), color.filled()))?;
+                if hollow {
+                    self.draw(&Circle::new(at((x, y)), fine(r - RIM), PAPER.filled()))?;
+                }
+                return Ok(());
+            }
+            1 => vec![(-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)],
+            2 => vec![(0.0, -1.3), (1.2, 1.0), (-1.2, 1.0)],
+            _ => vec![(0.0, -1.4), (1.4, 0.0), (0.0, 1.4), (-1.4, 0.0)],
+        };
+        let scaled = |r: f64| -> Vec<_> { corners.iter().map(|(dx, dy)| (x + r * dx, y + r * dy)).collect() };
+        self.fill(&scaled(r), color, 1.0)?;
+        if hollow { self.fill(&scaled(r - RIM), PAPER, 1.0) } else { Ok(()) }
     }
 }
 

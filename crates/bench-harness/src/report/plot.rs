@@ -3,78 +3,28 @@
 //! The legend stands above the data, the y label above its axis: nothing covers a point and no text is turned. All of it is laid out
 //! for [`WIDTH`] units, in which text is 13.5 units high; the page scales it.
 
-use plotters::prelude::{IntoDrawingArea, RGBColor, SVGBackend};
+use plotters::prelude::{IntoDrawingArea, SVGBackend};
 use plotters::style::text_anchor::HPos;
 use serde::Deserialize;
-use thiserror::Error;
 
 use super::axis::{Axis, Room, Scale};
 use super::html::escape;
+use super::ink::{GRID, INK, MUTED, PAPER};
 use super::legend::{Look, draw_entry, legend, looks};
-use super::pen::{FULL, GRID, INK, MUTED, Pen, SMALL, TEXT, fine, text_width, wrap};
+use super::pen::{FULL, Pen, SMALL, TEXT, fine, text_width, wrap};
+use super::points::{csv, hits, thin};
+
+pub use super::check::PlotError;
+pub use super::drawing::{DrawingError, Svg};
 
 /// Width of a chart in its own units.
-pub const WIDTH: u32 = 480;
+pub const WIDTH: u32 = 420;
 
 /// Height of the part that holds the data.
 const PLOT_HEIGHT: f64 = 225.0;
 
 /// Lines longer than this are thinned to the extremes of their pieces: no screen shows more.
 const MOST_POINTS: usize = 1600;
-
-/// A chart that could not be drawn.
-#[derive(Clone, Debug, PartialEq, Error)]
-pub enum PlotError {
-    /// No series, or none with points.
-    #[error("the chart \"{0}\" has no points")]
-    Empty(String),
-    /// A coordinate is NaN or infinite.
-    #[error("the chart \"{chart}\" cannot show the point ({x}, {y}): number {index} of \"{series}\"")]
-    NonFinite {
-        /// The chart's title.
-        chart: String,
-        /// The series.
-        series: String,
-        /// Index of the point.
-        index: usize,
-        /// Its x.
-        x: f64,
-        /// Its y (or an end of its band).
-        y: f64,
-    },
-    /// A coordinate is zero or negative on a logarithmic axis.
-    #[error("the chart \"{chart}\" has a logarithmic axis and cannot show {value}: point {index} of \"{series}\"")]
-    NotPositive {
-        /// The chart's title.
-        chart: String,
-        /// The series.
-        series: String,
-        /// Index of the point.
-        index: usize,
-        /// The coordinate.
-        value: f64,
-    },
-    /// A band that does not have one range for each point.
-    #[error("\"{series}\" of the chart \"{chart}\" has {points} points and {bands} ranges")]
-    Band {
-        /// The chart's title.
-        chart: String,
-        /// The series.
-        series: String,
-        /// Its points.
-        points: usize,
-        /// Its ranges.
-        bands: usize,
-    },
-    /// The drawing library failed.
-    #[error("the chart \"{chart}\" could not be drawn: {message}")]
-    Draw {
-        /// The chart's title.
-        chart: String,
-        /// What the library said.
-        message: String,
-    },
-}
 
 /// How a series is drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -137,17 +87,6 @@ pub struct Chart {
     pub rules: Vec<Rule>,
 }
 
-/// A drawn chart: an `<svg>` element without width and height that fills the box it stands in, readable alone or inside HTML.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Svg(String);
-
-impl Svg {
-    /// The element.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 impl Chart {
     /// Draws the chart.
     ///
@@ -191,11 +130,12 @@ impl Chart {
         let x_title = wrap(&self.x_label, right - left, SMALL);
         let height = bottom + 26.0 + 18.0 * x_title.len() as f64 + 8.0;
 
+        let place = |(x, y): (f64, f64)| (x_at(x), y_at(y));
         let mut drawn = String::new();
         {
             let size = (fine(width) as u32, fine(height) as u32);
             let pen = Pen { area: SVGBackend::with_string(&mut drawn, size).into_drawing_area(), chart: &self.title };
-            pen.fill(&[(0.0, 0.0), (width, 0.0), (width, height), (0.0, height)], RGBColor(255, 255, 255), 1.0)?;
+            pen.fill(&[(0.0, 0.0), (width, 0.0), (width, height), (0.0, height)], PAPER, 1.0)?;
             for (i, line) in title.iter().enumerate() {
                 pen.text(line, (12.0, title_top + 9.0 + 21.0 * i as f64), TEXT + 1.0, INK, HPos::Left)?;
             }
@@ -217,7 +157,6 @@ impl Chart {
                 let place = ((left + right) / 2.0, bottom + 36.0 + 18.0 * i as f64);
                 pen.text(line, place, SMALL, MUTED, HPos::Center)?;
             }
-            let place = |(x, y): (f64, f64)| (x_at(x), y_at(y));
             for (rule, look) in self.rules.iter().zip(&looks[self.series.len()..]) {
                 pen.path(&[(left, y_at(rule.y)), (right, y_at(rule.y))], look.color, look.width, look.dash)?;
             }
@@ -225,7 +164,8 @@ impl Chart {
                 self.band(&pen, series, *look, &place)?;
             }
             for (series, look) in self.series.iter().zip(&looks) {
-                let points: Vec<_> = thin(&series.points).into_iter().map(place).collect();
+                let kept = thin(&series.points, MOST_POINTS);
+                let points: Vec<_> = kept.into_iter().map(|i| place(series.points[i])).collect();
                 if look.line && points.len() > 1 {
                     pen.path(&points, look.color, look.width, look.dash)?;
                 }
@@ -243,72 +183,29 @@ impl Chart {
                 .present()
                 .map_err(|error| PlotError::Draw { chart: self.title.clone(), message: error.to_string() })?;
         }
-        Ok(Svg(self.reframe(&drawn, width, height)))
+        let hits = hits(self, &place, (left, right));
+        Ok(Svg { name: self.name(), element: self.reframe(&drawn, &hits, width, height), csv: csv(self) })
     }
 
-    /// Gives the drawing a head of its own: no fixed size, and a name for screen readers.
-    fn reframe(&self, drawn: &str, width: f64, height: f64) -> String {
-        let body = drawn.find('>').map_or("", |end| &drawn[end + 1..]);
-        let name = match (self.title.is_empty(), self.y_label.is_empty()) {
+    /// What the chart is called.
+    fn name(&self) -> String {
+        match (self.title.is_empty(), self.y_label.is_empty()) {
             (false, _) => self.title.clone(),
             (true, false) => format!("{} against {}", self.y_label, self.x_label),
             (true, true) => "chart".to_owned(),
-        };
-        format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">{}",
-            fine(width),
-            fine(height),
-            escape(&name),
-            body.trim_end()
-        )
+        }
     }
 
-    fn check(&self) -> Result<(), PlotError> {
-        let chart = || self.title.clone();
-        if self.series.iter().all(|series| series.points.is_empty()) {
-            return Err(PlotError::Empty(chart()));
-        }
-        let positive = |series: &str, index: usize, scale: Scale, value: f64| {
-            if scale == Scale::Log && value <= 0.0 {
-                return Err(PlotError::NotPositive { chart: chart(), series: series.to_owned(), index, value });
-            }
-            Ok(())
-        };
-        for series in &self.series {
-            let name = &series.name;
-            if !series.band.is_empty() && series.band.len() != series.points.len() {
-                return Err(PlotError::Band {
-                    chart: chart(),
-                    series: name.clone(),
-                    points: series.points.len(),
-                    bands: series.band.len(),
-                });
-            }
-            let ends = series.band.iter().enumerate().flat_map(|(i, &(low, high))| {
-                let x = series.points[i].0;
-                [(i, (x, low)), (i, (x, high))]
-            });
-            for (index, (x, y)) in series.points.iter().copied().enumerate().chain(ends) {
-                if !(x.is_finite() && y.is_finite()) {
-                    return Err(PlotError::NonFinite { chart: chart(), series: name.clone(), index, x, y });
-                }
-                positive(name, index, self.x_scale, x)?;
-                positive(name, index, self.y_scale, y)?;
-            }
-        }
-        for rule in &self.rules {
-            if !rule.y.is_finite() {
-                return Err(PlotError::NonFinite {
-                    chart: chart(),
-                    series: rule.name.clone(),
-                    index: 0,
-                    x: 0.0,
-                    y: rule.y,
-                });
-            }
-            positive(&rule.name, 0, self.y_scale, rule.y)?;
-        }
-        Ok(())
+    /// Gives the drawing a head of its own: no fixed size, and a name for screen readers; and the values of its points at its end.
+    fn reframe(&self, drawn: &str, hits: &str, width: f64, height: f64) -> String {
+        let body = drawn.find('>').map_or("", |end| &drawn[end + 1..]);
+        let body = body.trim_end().trim_end_matches("</svg>");
+        format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">{body}{hits}</svg>",
+            fine(width),
+            fine(height),
+            escape(&self.name()),
+        )
     }
 
     fn axes(&self) -> (Axis, Axis) {
@@ -351,30 +248,6 @@ impl Chart {
         let outline: Vec<_> = lower.into_iter().chain(upper.into_iter().rev()).collect();
         pen.fill(&outline, look.color, 0.18)
     }
-}
-
-/// The smallest and the largest y of each piece of a long line, in their order.
-fn thin(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    if points.len() <= MOST_POINTS {
-        return points.to_vec();
-    }
-    let piece = points.len().div_ceil(MOST_POINTS / 2);
-    points
-        .chunks(piece)
-        .flat_map(|chunk| {
-            let mut least = 0;
-            let mut most = 0;
-            for (i, point) in chunk.iter().enumerate() {
-                if point.1 < chunk[least].1 {
-                    least = i;
-                }
-                if point.1 >= chunk[most].1 {
-                    most = i;
-                }
-            }
-            [chunk[least.min(most)], chunk[least.max(most)]]
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@ use thiserror::Error;
 
 use super::axis::grouped;
 use super::formula::Formula;
-use super::html::escape;
 
 /// A row that does not fit its table.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -110,7 +109,7 @@ impl Cell {
     }
 
     /// The text before the spread, and the spread with its sign.
-    fn parts(&self, decimals: Option<usize>) -> (String, Option<String>) {
+    pub(super) fn parts(&self, decimals: Option<usize>) -> (String, Option<String>) {
         match self {
             Self::Text(text) => (text.clone(), None),
             Self::Formula(formula) => (formula.latex().to_owned(), None),
@@ -202,7 +201,7 @@ impl Table {
     }
 
     /// Whether a cell holds the best value of its column; a column needs two values to have a best one.
-    fn is_best(&self, row: usize, column: usize) -> bool {
+    pub(super) fn is_best(&self, row: usize, column: usize) -> bool {
         let Some(best) = self.columns[column].best else { return false };
         let values: Vec<f64> = self.rows.iter().filter_map(|cells| cells[column].value()).collect();
         let Some(value) = self.rows[row][column].value() else { return false };
@@ -211,57 +210,6 @@ impl Table {
                 Best::Lowest => value <= *other,
                 Best::Highest => value >= *other,
             })
-    }
-
-    /// As HTML: the caption, the table in a box that scrolls by itself, the notes.
-    pub fn to_html(&self) -> String {
-        let mut html = String::new();
-        // Outside the box, so that it does not scroll away with the columns.
-        if !self.caption.is_empty() {
-            html += &format!("<p class=\"caption\">{}</p>\n", escape(&self.caption));
-        }
-        html += &format!(
-            "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{}\"><table>",
-            escape(if self.caption.is_empty() { "table" } else { &self.caption })
-        );
-        html += "<thead><tr>";
-        for column in &self.columns {
-            let unit = column
-                .unit
-                .as_ref()
-                .map_or(String::new(), |unit| format!("<span class=\"unit\">{}</span>", escape(unit)));
-            html += &format!("<th scope=\"col\" class=\"{}\">{}{unit}</th>", class(column.kind), escape(&column.name));
-        }
-        html += "</tr></thead>\n<tbody>";
-        for (i, row) in self.rows.iter().enumerate() {
-            html += "<tr>";
-            for (j, (cell, column)) in row.iter().zip(&self.columns).enumerate() {
-                let mut classes = class(column.kind).to_owned();
-                if *cell == Cell::Missing {
-                    classes += " missing";
-                }
-                if self.is_best(i, j) {
-                    classes += " best";
-                }
-                let (text, spread) = cell.parts(column.decimals);
-                let text = if let Cell::Formula(formula) = cell { formula.mathml().to_owned() } else { escape(&text) };
-                html += &format!("<td class=\"{classes}\">{text}");
-                if let Some(spread) = spread {
-                    html += &format!(" <span class=\"spread\">{}</span>", escape(&spread));
-                }
-                html += "</td>";
-            }
-            html += "</tr>\n";
-        }
-        html += "</tbody></table></div>\n";
-        if !self.notes.is_empty() {
-            html += "<ul class=\"notes\">";
-            for note in &self.notes {
-                html += &format!("<li>{}</li>", escape(note));
-            }
-            html += "</ul>\n";
-        }
-        html
     }
 
     /// As a GitHub Markdown table, its caption above and its notes below.
@@ -347,13 +295,6 @@ impl Table {
     }
 }
 
-fn class(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Text => "text",
-        Kind::Number => "number",
-    }
-}
-
 fn heading(column: &Column) -> String {
     match &column.unit {
         Some(unit) => format!("{} ({unit})", column.name),
@@ -401,17 +342,6 @@ mod tests {
         table.push(vec!["prior".into(), Cell::Missing, Cell::Number(f64::NAN)]).unwrap();
         table.notes.push("N is the number of images".into());
         table
-    }
-
-    #[test]
-    fn html() {
-        let html = example().to_html();
-        assert!(html.contains("<td class=\"text\">samples | &lt;b&gt;</td>"), "{html}");
-        assert!(html.contains("<td class=\"number\">31.42 <span class=\"spread\">± 0.27</span></td>"), "{html}");
-        assert!(html.contains("<td class=\"number best\">4.000 <span class=\"spread\">± 0.050</span></td>"), "{html}");
-        assert!(html.contains("<td class=\"number missing\">–</td>"), "{html}");
-        assert!(html.contains("cnn-fid<span class=\"unit\">lower is better</span>"), "{html}");
-        assert!(html.starts_with("<p class=\"caption\">Quality</p>\n<div class=\"scroll\""), "{html}");
     }
 
     #[test]

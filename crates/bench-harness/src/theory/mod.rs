@@ -39,7 +39,7 @@ pub struct Theory {
     pub report: PathBuf,
 }
 
-/// Checks all identities, draws the figures, and writes `report.html` and `identities.md` into `folder`.
+/// Checks all identities, draws the figures, and writes `report.html`, `identities.md` and the charts into `folder`.
 ///
 /// # Errors
 /// If a formula cannot be computed or shown, or a file cannot be written.
@@ -72,6 +72,7 @@ pub fn write(folder: &Path, data: &Dataset, notice: Option<&str>, pixels: PixelM
     };
     let report = folder.join("report.html");
     page.write(&report)?;
+    page.write_charts(folder)?;
     let markdown: String = identity::SECTIONS
         .iter()
         .map(|title| -> Result<String> {

@@ -74,6 +74,13 @@ check-tensorboard folder:
     [ -x .venv/bin/tensorboard ] || .venv/bin/python -m pip install --quiet --disable-pip-version-check tensorboard==2.21.0
     .venv/bin/python scripts/check_tensorboard.py "$1"
 
+# Report pages in headless Chromium: no console error, no request, no overflow, sorting and values (needs Chromium; `--screenshots FOLDER` keeps pictures)
+check-report *arguments:
+    @command -v "${CHROMIUM:-chromium}" > /dev/null || command -v chromium-browser > /dev/null || command -v google-chrome > /dev/null || { echo "this needs Chromium: apt-get install chromium, or its path in CHROMIUM" >&2; exit 1; }
+    [ -x target/check-report/bin/python ] || python3 -m venv target/check-report
+    target/check-report/bin/python -m pip install --quiet --disable-pip-version-check playwright==1.65.2
+    target/check-report/bin/python scripts/check_report.py "$@"
+
 # A training step and the sampler kernels against PyTorch, whole runs against numpy, torchsde and diffrax (needs `just setup-pytorch`)
 bench-pytorch: build
     .venv/bin/python scripts/bench_pytorch.py

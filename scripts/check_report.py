@@ -164,7 +164,10 @@ def check(browser, path, folder):
             for fault in page.evaluate(FAULTS):
                 say(fault)
             if folder:
-                page.screenshot(path=folder / f"{path.parent.name}-{path.stem}-{width}-{scheme}.png", full_page=True)
+                # A picture of more than 16,384 pixels is more than the browser takes at once.
+                tall = page.evaluate("document.documentElement.scrollHeight") > 8000
+                name = f"{path.parent.name}-{path.stem}-{width}-{scheme}.png"
+                page.screenshot(path=folder / name, full_page=True, scale="css" if tall else "device")
             tables, charts = check_tables(page, say), check_charts(page, say)
             if scheme == "light" and folder and width > 600:
                 page.emulate_media(media="print", color_scheme="dark")

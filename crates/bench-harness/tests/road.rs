@@ -27,6 +27,8 @@ fn the_whole_road_leaves_a_complete_run_and_skips_it_the_second_time() {
         "figures/samples.png",
         "figures/path.png",
         "figures/loss.svg",
+        "figures/loss.png",
+        "figures/loss.csv",
         "figures/levels.svg",
         "checkpoints/weights.safetensors",
     ] {

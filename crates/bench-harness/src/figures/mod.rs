@@ -61,16 +61,16 @@ pub fn write(
     };
     let curves = Curves::read(run)?;
     let loss = keep("loss.svg", curves.loss().draw()?)?;
-    let mut training = vec![Block::Figure(Figure::chart(loss, "Weighted loss over training."))];
+    let mut training = vec![Figure::chart(loss, "Weighted loss over training.")];
     if let Some(chart) = curves.quality() {
         let text = "Distance of the first samples of each checkpoint to the test images: fewer samples than in the table above, and \
                     the distance falls with their number.";
-        training.push(Block::Figure(Figure::chart(keep("quality.svg", chart.draw()?)?, text)));
+        training.push(Figure::chart(keep("quality.svg", chart.draw()?)?, text));
     }
     if let Some(chart) = curves.levels(&evaluation.training_levels) {
         let text = "Squared error of the denoiser in training by noise level r, in parts of the best linear denoiser's expected error: \
                     where a curve lies near 1, images at that level are all but noise, and nothing can do better.";
-        training.push(Block::Figure(Figure::chart(keep("training-levels.svg", chart.draw()?)?, text)));
+        training.push(Figure::chart(keep("training-levels.svg", chart.draw()?)?, text));
     }
     let levels = keep("levels.svg", levels_chart(&evaluation.levels).draw()?)?;
 
@@ -138,7 +138,7 @@ pub fn write(
                     Block::Table(levels_table(&evaluation.levels)?),
                 ],
             },
-            Section { title: "Training".into(), blocks: training },
+            Section { title: "Training".into(), blocks: vec![Block::Figures(training)] },
             Section {
                 title: "How it was made".into(),
                 blocks: vec![

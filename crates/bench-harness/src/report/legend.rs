@@ -10,7 +10,7 @@ use super::pen::{FULL, Pen, SMALL, text_width, wrap};
 use super::plot::{Mark, PlotError, Series, WIDTH};
 
 /// Dash and gap in units; 0 is a full line.
-const DASHES: [(f64, f64); 7] = [FULL, (9.0, 4.0), (3.0, 3.0), (15.0, 5.0), (6.0, 2.0), (2.0, 6.0), (22.0, 4.0)];
+const DASHES: [(f64, f64); 7] = [FULL, (9.0, 4.0), (3.0, 3.0), (20.0, 5.0), (6.0, 2.0), (2.0, 6.0), (12.0, 2.5)];
 
 /// How one series or rule looks, in the chart and in the legend.
 #[derive(Clone, Copy)]

@@ -103,7 +103,8 @@ for (const figure of document.querySelectorAll('figure.chart')) {
       const across = point.rule ? 0 : x - point.x * scale();
       // A point on a rule goes before the rule.
       const away = Math.hypot(across, y - point.y * scale()) + (point.rule ? REACH / 2 : 0);
-      if (away < least) [best, least] = [point, away];
+      // Of points in one place the one drawn last, which lies on top.
+      if (away <= least) [best, least] = [point, away];
     }
     if (best) show(best, best.rule ? x : undefined);
     else hide();

@@ -123,7 +123,7 @@ fn bad_input_is_explained_by_name() {
         inception(&["--weights", &path("none.pth")]),
         &["none.pth", "no such file", "github.com/mseitzer/pytorch-fid"],
     );
-    fails(inception(&["--weights", &good]), &["good.npy", "neither a PyTorch file nor safetensors"]);
+    fails(inception(&["--weights", &good]), &["good.npy", "neither a file of torch.save nor safetensors"]);
     let other = support::workspace().join("crates/models/weights/mnist-cnn.safetensors");
     let other = other.to_str().unwrap();
     fails(inception(&["--weights", other]), &["mnist-cnn.safetensors", "Conv2d_1a_3x3.conv.weight: missing"]);

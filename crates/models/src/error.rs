@@ -55,9 +55,9 @@ pub enum ModelError {
         /// The shape it has.
         found: Vec<i64>,
     },
-    /// A file of PyTorch weights or safetensors that cannot be read.
+    /// A file of weights from elsewhere that cannot be read.
     #[error(transparent)]
-    Weights(#[from] crate::pth::PthError),
+    Pth(#[from] crate::pth::PthError),
     /// libtorch refused an operation.
     #[error("libtorch: {0}")]
     Torch(#[from] tch::TchError),

@@ -12,7 +12,7 @@
 //! | [`checkpoint`] | safetensors with a JSON header, written atomically |
 //! | [`classifier`] | the small CNN whose features judge the images |
 //! | [`inception`] | Inception-v3 as the Fréchet inception distance defines it |
-//! | [`pth`] | PyTorch's weight files, without executing them |
+//! | [`pth`] | weights from PyTorch's files, without running what they contain |
 //! | [`device`] | CPU or GPU, and why not |
 //! | [`memory`] | freed memory stays with the process |
 //! | [`mod@write`] | files that appear whole or not at all |

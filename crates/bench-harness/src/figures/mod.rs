@@ -16,6 +16,7 @@ use crate::data::Dataset;
 use crate::evaluate::{Evaluation, REAL, Score};
 use crate::generate::{Trained, statistics};
 use crate::levels::LevelLoss;
+use crate::nearest;
 use crate::pixels;
 use crate::progress::human_seconds;
 use crate::report::axis::Scale;
@@ -34,6 +35,9 @@ const PATH: [f64; 9] = [0.0, 0.05, 0.1, 0.2, 0.35, 0.6, 1.0, 2.0, 4.0];
 
 /// Noise of the path figure.
 const PATH_NOISE: Stream = Stream(67);
+
+/// Samples whose nearest training images are looked for, how many of them are shown, and neighbours of each.
+const NEIGHBOURS: (usize, usize, usize) = (500, 8, 7);
 
 /// Draws all figures of a run into `figures/` and writes `report.html`; returns its path.
 ///
@@ -138,6 +142,7 @@ pub fn write(
                     Block::Table(levels_table(&evaluation.levels)?),
                 ],
             },
+            Section { title: "Nearest training images".into(), blocks: neighbours(run, data, images, session)? },
             Section { title: "Training".into(), blocks: vec![Block::Figures(training)] },
             Section {
                 title: "How it was made".into(),
@@ -164,6 +169,30 @@ pub fn write(
 pub fn sample_grid(images: ArrayView3<'_, u8>, shown: usize) -> Result<Png> {
     let n = shown.min(images.dim().0);
     Ok(Grid::default().draw(images.slice_axis(Axis(0), Slice::from(..n)))?)
+}
+
+/// The first samples with what is nearest to them, in pixels and in features, and how that compares to test images.
+fn neighbours(run: &Run, data: &Dataset, images: &Array3<u8>, session: &Session) -> Result<Vec<Block>> {
+    let queries = images.slice_axis(Axis(0), Slice::from(..NEIGHBOURS.0.min(images.dim().0)));
+    let k = NEIGHBOURS.2.min(data.train.len());
+    let columns = vec![Column::text("space"), Column::number("samples"), Column::number("test images")];
+    let caption = format!("Median distance to the nearest training image, {} images each", queries.dim().0);
+    let mut table = Table::new(caption, columns);
+    let mut figures = Vec::new();
+    for space in nearest::find(queries, k, data, session.device)? {
+        let picture = space.picture(queries, data, NEIGHBOURS.1)?;
+        picture.write(&run.figures().join(format!("neighbours-{}.png", space.name)))?;
+        let caption = format!("Samples (left) and the training images nearest to them, by {}.", space.name);
+        figures.push(Figure::image(
+            picture,
+            caption,
+            "generated images, each beside training images that look like it",
+        ));
+        let [samples, test] = space.medians();
+        table.push(vec![space.name.into(), Cell::Number(samples), Cell::Number(test)])?;
+    }
+    table.notes.push("a network that copies would be much nearer than test images are".to_owned());
+    Ok(vec![Block::Figures(figures), Block::Table(table)])
 }
 
 fn millions(count: i64) -> String {

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use metrics::{
     BootstrapOptions, Classes, InceptionOptions, InfiniteOptions, KidOptions, MemorizationOptions, Moments,
-    PrdcOptions, SlicedOptions, bootstrap_fid, chi_square_between, fid_infinity, frechet, inception_score, kid_exact,
-    kid_subsets, memorization, prdc, sliced_wasserstein,
+    PrdcOptions, Resampling, SlicedOptions, bootstrap_fid, chi_square_between, fid_infinity, frechet, inception_score,
+    kid_bootstrap, kid_subsets, memorization, prdc, sliced_wasserstein,
 };
 use models::write::write_atomically;
 use ndarray::Array2;
@@ -132,7 +132,14 @@ fn measure(a: &Seen, b: &Seen, seed: u64, found: &mut Map<String, Value>) -> Res
     }
     let size = KidOptions::default().size.min(x.nrows()).min(y.nrows());
     let spread = kid_subsets(x, y, &KidOptions { size, seed, ..KidOptions::default() })?;
-    keep("kid", json!({ "estimate": kid_exact(x, y)?, "subsets_mean": spread.mean, "sd": spread.sd, "subset": size }));
+    let kid = kid_bootstrap(x, y, &Resampling { seed, ..Resampling::default() })?;
+    keep(
+        "kid",
+        json!({
+            "estimate": kid.estimate, "sd": kid.sd, "low": kid.low, "high": kid.high,
+            "subsets_mean": spread.mean, "subsets_sd": spread.sd, "subset": size,
+        }),
+    );
     let directions = sliced_wasserstein(x, y, &SlicedOptions { seed, ..SlicedOptions::default() })?;
     keep("sliced_wasserstein", json!({ "estimate": directions.distance, "sd": directions.standard_error }));
     let mut options = PrdcOptions::default();

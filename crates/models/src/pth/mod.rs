@@ -1,125 +1,177 @@
-//! Weights that PyTorch saved (`.pth`, `.pt`), without executing them, and safetensors.
+//! Weights from PyTorch's files, without running what they contain.
 //!
-//! `torch.save` writes a pickle: a program that builds objects and may call any function that it names. [`pickle`] is a machine that
-//! can only build what a dictionary of tensors is made of, and refuses everything else by name. The numbers lie beside the program:
+//! A `.pth` or `.pt` file is a pickle, which is a program: Python's own reader runs it, and whoever made the file decides what it
+//! does. Here a pickle can make numbers, texts, tuples, lists and dictionaries, and name what a state dictionary consists of:
 //!
-//! | form | written | numbers |
-//! |---|---|---|
-//! | [`archive`] | since PyTorch 1.6 | one entry of a zip archive for each storage |
-//! | [`legacy`] | before, and on request | one after the other behind the program |
+//! - `collections.OrderedDict`, with the attributes of a module's state dictionary (ignored)
+//! - `torch._utils._rebuild_tensor_v2` and `torch._utils._rebuild_parameter`
+//! - `torch.FloatStorage` and the storages of the other types in [`Dtype`]
 //!
-//! A tensor is a view of a storage: offset, shape and strides. Numbers of all kinds are returned as `f32`.
+//! Any other class or function is refused by its name ([`Flaw::Refused`]). Both formats are read: the zip archive of PyTorch 1.6
+//! and later, and what was written before. Lengths in a file are compared with the file's own before memory is taken for them, and
+//! a file cannot ask for more numbers than it has bytes. Errors, not panics, come of any damage.
+//!
+//! ```no_run
+//! let weights = models::pth::read_weights("inception.pth".as_ref())?;
+//! let first = &weights["Conv2d_1a_3x3.conv.weight"];
+//! println!("{:?}: {:?}", first.shape, first.values);
+//! # Ok::<(), models::pth::PthError>(())
+//! ```
+
+mod digest;
+mod error;
+mod input;
+mod legacy;
+mod object;
+mod pickle;
+mod rebuild;
+mod safetensors;
+mod tensor;
+mod zip;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::io::Read;
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, SafeTensors};
-use sha2::{Digest, Sha256};
+use self::input::Input;
+use self::object::{Objects, Value};
+use self::tensor::Places;
+use self::zip::Archive;
 
-pub use self::error::{PthError, Reason};
-use self::pickle::View;
-pub use self::storage::Kind;
+pub use self::digest::sha256_of;
+pub use self::error::{Flaw, PthError};
 
-pub mod archive;
-mod error;
-pub mod legacy;
-pub mod pickle;
-mod storage;
-
-/// A tensor in the order of its rows.
+/// A tensor: its numbers in row-major order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Array {
-    /// Its shape; empty for a single number.
+    /// Lengths of its dimensions; none for a single number.
     pub shape: Vec<usize>,
-    /// As many values as the shape says.
+    /// The type in the file.
+    pub dtype: Dtype,
+    /// Its numbers, as many as the product of `shape`. Rounded to the nearest f32 where the file has f64, or whole numbers beyond
+    /// 2²⁴; a truth value is 0 or 1.
     pub values: Vec<f32>,
 }
 
-/// Reads a `.pth` file, of either form, or a safetensors file, whatever its name.
+/// Types of numbers in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Dtype {
+    F64,
+    F32,
+    F16,
+    Bf16,
+    I64,
+    I32,
+    I16,
+    I8,
+    U8,
+    Bool,
+}
+
+impl Dtype {
+    const STORAGES: [(Self, &'static str); 10] = [
+        (Self::F64, "DoubleStorage"),
+        (Self::F32, "FloatStorage"),
+        (Self::F16, "HalfStorage"),
+        (Self::Bf16, "BFloat16Storage"),
+        (Self::I64, "LongStorage"),
+        (Self::I32, "IntStorage"),
+        (Self::I16, "ShortStorage"),
+        (Self::I8, "CharStorage"),
+        (Self::U8, "ByteStorage"),
+        (Self::Bool, "BoolStorage"),
+    ];
+
+    fn of_storage(class: &str) -> Option<Self> {
+        Self::STORAGES.iter().find(|(_, name)| *name == class).map(|(dtype, _)| *dtype)
+    }
+
+    fn storage(self) -> &'static str {
+        Self::STORAGES.iter().find(|(dtype, _)| *dtype == self).map_or("", |(_, name)| name)
+    }
+
+    /// Bytes of one number.
+    fn size(self) -> u64 {
+        match self {
+            Self::F64 | Self::I64 => 8,
+            Self::F32 | Self::I32 => 4,
+            Self::F16 | Self::Bf16 | Self::I16 => 2,
+            Self::I8 | Self::U8 | Self::Bool => 1,
+        }
+    }
+}
+
+/// The tensors of a file of `torch.save`: of a state dictionary, or of the one under the key `state_dict` of a dictionary. What
+/// is not a tensor is left out.
 ///
 /// # Errors
-/// [`PthError`]: no such file, cut short, or something that is not a dictionary of tensors.
+/// What is wrong with the file, with its path.
+pub fn read(path: &Path) -> Result<BTreeMap<String, Array>, PthError> {
+    at(path, read_torch)
+}
+
+/// As [`read`], of a file of `torch.save` or of safetensors; its content tells which.
+///
+/// # Errors
+/// As [`read`].
 pub fn read_weights(path: &Path) -> Result<BTreeMap<String, Array>, PthError> {
-    let at = |reason: Reason| PthError { path: path.to_owned(), reason };
-    let mut file = File::open(path).map_err(|e| at(Reason::Io(e)))?;
-    let mut start = Vec::new();
-    file.by_ref().take(4).read_to_end(&mut start).map_err(|e| at(Reason::Io(e)))?;
-    file.seek(SeekFrom::Start(0)).map_err(|e| at(Reason::Io(e)))?;
-    match start.as_slice() {
-        [b'P', b'K', ..] => archive::read(file),
-        [0x80, version, ..] if *version <= 5 => legacy::read(file),
-        _ => safe(file),
-    }
-    .map_err(at)
-}
-
-/// SHA-256 of a file, in lower-case hexadecimal.
-///
-/// # Errors
-/// [`PthError`] if it cannot be read.
-pub fn sha256_of(path: &Path) -> Result<String, PthError> {
-    let at = |e| PthError { path: path.to_owned(), reason: Reason::Io(e) };
-    let mut hash = Sha256::new();
-    std::io::copy(&mut File::open(path).map_err(at)?, &mut hash).map_err(at)?;
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-fn safe(mut file: File) -> Result<BTreeMap<String, Array>, Reason> {
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(Reason::Io)?;
-    let tensors = SafeTensors::deserialize(&bytes).map_err(|_| Reason::Unknown)?;
-    let mut arrays = BTreeMap::new();
-    for (name, view) in tensors.tensors() {
-        let kind = match view.dtype() {
-            Dtype::F64 => Kind::F64,
-            Dtype::F32 => Kind::F32,
-            Dtype::F16 => Kind::F16,
-            Dtype::BF16 => Kind::Bf16,
-            Dtype::I64 => Kind::I64,
-            Dtype::I32 => Kind::I32,
-            Dtype::I16 => Kind::I16,
-            Dtype::I8 => Kind::I8,
-            Dtype::U8 | Dtype::BOOL => Kind::U8,
-            other => return Err(Reason::Number { name, kind: format!("{other:?}") }),
-        };
-        let mut values = Vec::with_capacity(view.shape().iter().product());
-        kind.extend(&mut values, view.data());
-        arrays.insert(name, Array { shape: view.shape().to_vec(), values });
-    }
-    Ok(arrays)
-}
-
-/// Makes arrays of views, storage by storage; `load` gives the bytes of a storage by key.
-fn arrays(
-    views: Vec<(String, View)>,
-    mut load: impl FnMut(&str, usize) -> Result<Vec<u8>, Reason>,
-) -> Result<BTreeMap<String, Array>, Reason> {
-    if views.is_empty() {
-        return Err(Reason::NoTensors);
-    }
-    let mut by_storage: BTreeMap<String, Vec<(String, View)>> = BTreeMap::new();
-    for (name, view) in views {
-        by_storage.entry(view.storage.key.clone()).or_default().push((name, view));
-    }
-    let mut arrays = BTreeMap::new();
-    for (key, views) in by_storage {
-        let Some(storage) = views.first().map(|(_, view)| view.storage.clone()) else { continue };
-        let wanted = storage.count.checked_mul(storage.kind.size()).ok_or(Reason::Short { key: key.clone() })?;
-        let bytes = load(&key, wanted)?;
-        if bytes.len() != wanted {
-            return Err(Reason::Short { key });
+    at(path, |file, length, start| {
+        // First, since the header's length can happen to look like the start of a pickle.
+        if safetensors::is_safetensors(start, length) {
+            return safetensors::read_all(file, length);
         }
-        let mut numbers = Vec::with_capacity(storage.count);
-        storage.kind.extend(&mut numbers, &bytes);
-        for (name, view) in views {
-            if view.storage != storage {
-                return Err(Reason::Outside { name });
-            }
-            let values = view.values(&numbers).ok_or(Reason::Outside { name: name.clone() })?;
-            arrays.insert(name, Array { shape: view.shape, values });
+        read_torch(file, length, start)
+    })
+}
+
+/// Opens a file, and says its length and what it starts with.
+fn at<T>(path: &Path, read: impl FnOnce(&File, u64, &[u8]) -> Result<T, Flaw>) -> Result<T, PthError> {
+    let opened = || {
+        let file = File::open(path)?;
+        let length = file.metadata()?.len();
+        let mut start = Vec::new();
+        (&file).take(16).read_to_end(&mut start)?;
+        read(&file, length, &start)
+    };
+    opened().map_err(|flaw| PthError { path: path.to_owned(), flaw })
+}
+
+fn read_torch(file: &File, length: u64, start: &[u8]) -> Result<BTreeMap<String, Array>, Flaw> {
+    let content = if start.starts_with(b"PK\x03\x04") {
+        open_zip(file, length)?
+    } else if legacy::is_pickle(start) {
+        legacy::open(file, length)?
+    } else {
+        return Err(Flaw::Unknown { start: start.to_owned() });
+    };
+    tensor::read_all(file, length, &content)
+}
+
+/// The pickled object `<folder>/data.pkl`, and where the numbers of its storages `<folder>/data/<name>` are.
+fn open_zip(file: &File, length: u64) -> Result<(Objects, Value, Places), Flaw> {
+    let archive = Archive::open(file, length)?;
+    let folder = |name: &str| name.strip_suffix("/data.pkl").filter(|f| !f.contains('/')).map(str::to_owned);
+    let mut folders = archive.names().filter_map(folder);
+    let none = || Flaw::NoTensors { found: "a zip archive that torch.save did not write".to_owned() };
+    let (Some(folder), None) = (folders.next(), folders.next()) else { return Err(none()) };
+    if let Some((start, size)) = archive.find(&format!("{folder}/byteorder"))?
+        && Input::new(file, start, start + size)?.bytes(size)? != b"little"
+    {
+        return Err(Flaw::ByteOrder);
+    }
+    let (start, size) = archive.find(&format!("{folder}/data.pkl"))?.ok_or_else(none)?;
+    let (objects, value) = pickle::load(&mut Input::new(file, start, start + size)?)?;
+    let mut places = Places::new();
+    for storage in objects.storages() {
+        let key = objects.text(Value::At(storage.key)).unwrap_or_default();
+        if places.contains_key(key) {
+            continue;
+        }
+        if let Some(place) = archive.find(&format!("{folder}/data/{key}"))? {
+            places.insert(key.to_owned(), place);
         }
     }
-    Ok(arrays)
+    Ok((objects, value, places))
 }

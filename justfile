@@ -97,7 +97,7 @@ oracle-samplers:
 # The metrics against scipy, pytorch-fid, torch-fidelity, torchmetrics, prdc and scikit-learn; `--speed` times them (needs `just setup-pytorch`)
 parity-metrics *arguments:
     cargo build --quiet --release -p metrics --example on_files
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check scipy==1.17.1 scikit-learn==1.9.1 torchvision==0.26.0 tqdm
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check scipy==1.17.1 scikit-learn==1.9.1 torchvision==0.26.0 Pillow tqdm
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps prdc==0.2 pytorch-fid==0.3.0 torch-fidelity==0.4.0 torchmetrics==1.9.0 lightning-utilities==0.15.3 packaging==26.4
     .venv/bin/python scripts/parity_metrics.py "$@"
 

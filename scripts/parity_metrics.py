@@ -178,6 +178,19 @@ def check_kid(program, checks, widest):
         checks.add("KID, mean of subsets", f"{columns} features, {subsets} × {size} rows", "torchmetrics", ours, torchmetrics(size, subsets), 1e-6)
 
 
+def check_kid_of_many(program, checks, widest):
+    """Enough rows for products in float32, which must not be kept where the distance is small."""
+    for columns in (128, 2048):
+        if columns > widest:
+            continue
+        rng = np.random.default_rng([SEED, columns, 3])
+        given = features(rng, 6000, columns), features(rng, 3000, columns, scale=1.05), features(rng, 3000, columns, scale=1.5)
+        half, other, near, far = given[0][:3000], given[0][3000:], given[1], given[2]
+        for name, a, b in (("halves of one set", half, other), ("near", near, half), ("far", far, half), ("far, plus 20", far + np.float32(20), half + np.float32(20))):
+            theirs = float(kernel_mmd(a.astype(np.float64), b.astype(np.float64), **KERNEL))
+            checks.add("KID, exact", f"{columns} features, 3000 rows, {name}", "torch-fidelity", program.run(a, b, "kid")["value"], theirs, 1e-6)
+
+
 def check_prdc(program, checks, widest):
     for columns, n, m, k in ((2, 700, 900, 3), (64, 1000, 1000, 5), (128, 800, 1200, 5), (2048, 1000, 900, 5)):
         if columns > widest:
@@ -244,6 +257,7 @@ def parity(program, options):
     warnings.filterwarnings("ignore", message="Matrix is singular")
     checks = Checks()
     check_kid(program, checks, options.widest)
+    check_kid_of_many(program, checks, options.widest)
     check_prdc(program, checks, options.widest)
     check_neighbours(program, checks)
     check_inception(program, checks)

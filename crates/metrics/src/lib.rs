@@ -23,7 +23,8 @@
 //! | [`splitmix`] | the small seeded generator that draws resamples, subsets and directions |
 //! | [`error`] | everything that can be wrong with an input |
 //!
-//! All sums are kept in `f64`; distances between rows are screened in `f32` with bounds, and decided in `f64`. Nothing here prints,
+//! All sums are kept in `f64`; distances between rows are screened in `f32` with bounds, and decided in `f64`. Products of the kernel
+//! distance may be `f32` where their error has been measured to be far below a millionth of the value. Nothing here prints,
 //! reads files or keeps global state.
 
 pub mod bootstrap;

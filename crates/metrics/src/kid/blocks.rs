@@ -1,7 +1,8 @@
 //! The cubic kernel between all rows of two matrices, block by block; no more than one block for each thread is ever in memory.
 //!
-//! Products are sums over features, in `f64` as a rule: two `f32` multiply exactly in it. In `f32` they are done on rows taken from a common point `c` (the mean of all rows) and scaled by a power
-//! of two u, so that they are small and none overflows. With `x′ = u (x − c)`, rounded once,
+//! Products are sums over features, in `f64` as a rule: two `f32` multiply exactly in it. In `f32` they are done on rows taken from a
+//! common point `c` (the mean of all rows) and scaled by a power of two u, so that they are small and none overflows. With
+//! `x′ = u (x − c)`, rounded once,
 //!
 //! ```text
 //! x·y / d + 1 = x′·y′ / (u² d) + h(x) + h(y),    h(x) = ½ + (c·x′ / u + c·c / 2) / d

@@ -8,7 +8,7 @@ dale := "target/release/dale"
 default:
     @just --list --unsorted
 
-# Train, sample, evaluate and report in one go: `just reproduce mnist`
+# Train, sample, evaluate and report in one go: `just reproduce mnist`, `fashion-mnist` or `kmnist`
 reproduce *arguments: build
     {{dale}} reproduce "$@"
 

@@ -187,6 +187,78 @@ fn missing_data_is_an_error_or_is_replaced_under_its_own_name() {
 }
 
 #[test]
+fn a_part_of_a_data_set_stands_in_under_its_own_name() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("data/kmnist");
+    fs::create_dir_all(&data).unwrap();
+    for name in [
+        "train-first7011-images-idx3-ubyte.gz",
+        "train-first7011-labels-idx1-ubyte.gz",
+        "t10k-images-idx3-ubyte.gz",
+        "t10k-labels-idx1-ubyte.gz",
+    ] {
+        fs::write(data.join(name), b"not looked into yet").unwrap();
+    }
+    let root = folder.path().join("data");
+    let with = |verb: &str, more: &[&str]| {
+        let mut command =
+            dale(folder.path(), &["--data-dir", root.to_str().unwrap(), verb, "kmnist", "--preset", "cpu"]);
+        command.args(more);
+        command
+    };
+    let parts = ["data set `kmnist` is not on this machine", "51467d22d8cc7292", "on this machine is `kmnist-7011`"];
+    fails(with("train", &[]), &parts);
+    fails(with("reproduce", &["--strict-data"]), &parts);
+    let boxed = "│ kmnist is neither on this machine nor to be downloaded: going on with `kmnist-7011`, the first 7,011 of 60,000";
+    let text = with("reproduce", &[]).output().unwrap();
+    let text = stderr(&text);
+    assert!(text.contains(boxed) && text.contains("train-first7011-images-idx3-ubyte.gz: wrong checksum"), "{text}");
+    // Without any of it, glyphs.
+    fs::remove_file(data.join("train-first7011-labels-idx1-ubyte.gz")).unwrap();
+    let text = fails(with("train", &[]), &parts[..2]);
+    assert!(!text.contains("kmnist-7011"), "{text}");
+}
+
+#[test]
+fn what_config_show_prints_is_the_experiment() {
+    let folder = TempDir::new().unwrap();
+    let set = ["--set", "training.steps=20"];
+    let shown =
+        succeeds(dale(folder.path(), &[&["config", "show", "kmnist", "--preset", "as-written"], &set[..]].concat()));
+    let text = String::from_utf8(shown.stdout).unwrap();
+    for (line, origin) in [("name = ", "# kmnist.toml"), ("steps = 20 ", "# --set"), ("n = ", "# base.toml")] {
+        let found = text.lines().find(|l| l.starts_with(line)).unwrap();
+        assert!(found.ends_with(origin), "{found}");
+    }
+    let file = folder.path().join("own.toml");
+    fs::write(&file, &text).unwrap();
+    let again = succeeds(dale(folder.path(), &["config", "show", file.to_str().unwrap()]));
+    let table = |text: &str| toml::from_str::<toml::Table>(text).unwrap();
+    assert_eq!(table(&String::from_utf8(again.stdout).unwrap()), table(&text));
+
+    // From any folder, with what is built in.
+    let mut elsewhere = dale(folder.path(), &["config", "show", "fashion-mnist", "--preset", "cpu"]);
+    assert!(
+        String::from_utf8(
+            succeeds({
+                elsewhere.current_dir(folder.path());
+                elsewhere
+            })
+            .stdout
+        )
+        .unwrap()
+        .contains("fashion-mnist")
+    );
+    fs::write(folder.path().join("mine.toml"), "extends = 'mnist.toml'\nname = 'mine'\ntraining.step = 3").unwrap();
+    let mut mine = dale(folder.path(), &["config", "show", "mine.toml", "--preset", "cpu"]);
+    mine.current_dir(folder.path());
+    fails(mine, &["mine.toml", "`step`", "did you mean `steps`?"]);
+
+    let schema = succeeds(dale(folder.path(), &["config", "schema"])).stdout;
+    assert_eq!(schema, fs::read(workspace().join("experiments/schema.json")).unwrap());
+}
+
+#[test]
 fn truncated_data_is_refused_before_use() {
     let folder = TempDir::new().unwrap();
     let data = folder.path().join("data/mnist");

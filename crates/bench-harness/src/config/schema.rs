@@ -34,6 +34,11 @@ pub fn schema() -> Schema {
     put(&mut schema, "/definitions/UNetConfig/properties", "preset", size);
     let names = json!(catalog::names());
     put(&mut schema, "/definitions/DataConfig/properties/name", "enum", names);
+    schema.insert("title".to_owned(), json!("Experiment of dale"));
+    schema.insert(
+        "description".to_owned(),
+        json!("A whole experiment, or what it has different from the file that it extends."),
+    );
     // A preset is a part of an experiment, too.
     let mut overlay = schema.get("properties").cloned().unwrap_or_default();
     let built_on = |what: &str| json!({ "description": what, "type": "string" });

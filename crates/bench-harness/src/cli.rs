@@ -1,5 +1,6 @@
 //! The commands of `dale`. Results go to standard output and files, everything else to standard error.
 
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
 
@@ -18,7 +19,7 @@ use crate::log::RunLog;
 use crate::run::stored_experiment;
 use crate::session::{Interrupted, Session};
 use crate::{
-    actions, dales_law, features, gpu_check, judge, likelihood, loading, model_show, nearest, orders, reproduce,
+    actions, dales_law, features, gpu_check, judge, likelihood, loading, model_show, nearest, orders, reproduce, sweep,
     training,
 };
 
@@ -95,6 +96,14 @@ enum Command {
     Model {
         #[command(subcommand)]
         action: ModelAction,
+    },
+    /// An experiment once for every cell of a [sweep] table; goes on where it was
+    Sweep(sweep::SweepArgs),
+    /// One cell, as a worker of a sweep
+    #[command(hide = true)]
+    SweepCell {
+        #[command(flatten)]
+        experiment: ExperimentArgs,
     },
     /// Every sampler at several numbers of network calls, on the same weights; goes on where it was
     CompareSamplers {
@@ -400,6 +409,7 @@ impl Cli {
     pub fn run(self, log: &RunLog) -> Result<()> {
         let Global { data_dir, offline, device, threads, out_root } = self.global;
         let offline = offline || std::env::var_os("DALE_OFFLINE").is_some_and(|v| !v.is_empty() && v != "0");
+        let options = worker_options(data_dir.as_deref(), offline, device, &out_root);
         let policy = if offline { FetchPolicy::Never } else { FetchPolicy::Allow };
         let search = Search::new(data_dir, std::env::var_os("DALE_DATA_DIR").map(PathBuf::from), policy);
         let start = |search| Session::start(device, threads, search, out_root.clone(), log.clone());
@@ -482,6 +492,15 @@ impl Cli {
                 let request = actions::SampleRequest { n: n as usize, seed, set, weights };
                 actions::sample(&run, &out, &request, &start(search)?)?;
             }
+            Command::Sweep(args) => {
+                let around = sweep::Surroundings { options, threads };
+                sweep::command(args, around, &start(search)?)?;
+            }
+            Command::SweepCell { experiment } => {
+                let session = start(search)?;
+                let (preset, experiment) = experiment.resolve(session.device)?;
+                sweep::worker::work(&preset, experiment, &session)?;
+            }
             Command::CompareSamplers { run, n, calls, paper_calls, only, out, check } => {
                 let folder = out.unwrap_or_else(|| run.clone());
                 let counts = |list: Vec<u32>| list.into_iter().map(|c| c as usize).collect();
@@ -525,6 +544,15 @@ impl Cli {
         }
         Ok(())
     }
+}
+
+/// The options of every command but `--threads`, for a process of the same program.
+fn worker_options(data_dir: Option<&Path>, offline: bool, device: DeviceChoice, out_root: &Path) -> Vec<OsString> {
+    let mut options: Vec<OsString> = vec!["--device".into(), device.to_string().into()];
+    options.extend(["--out-root".into(), out_root.into()]);
+    options.extend(data_dir.into_iter().flat_map(|dir| ["--data-dir".into(), dir.into()]));
+    options.extend(offline.then(|| "--offline".into()));
+    options
 }
 
 impl ExperimentArgs {

@@ -23,6 +23,7 @@ pub mod shipped;
 mod show;
 mod stages;
 
+pub(crate) use error::explain;
 pub use error::{ConfigError, suggestion};
 pub use layers::{Layers, Resolved, adjust};
 pub use origin::Origin;

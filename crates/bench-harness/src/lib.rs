@@ -20,6 +20,7 @@
 //! | [`reproduce`] | the whole road, stage by stage |
 //! | [`log`](mod@log) | the log in a run's folder |
 //! | [`manifest`] | where results come from |
+//! | [`sweep`] | an experiment once for every cell of a `[sweep]` table |
 //! | [`arrays`] | images as `.npz` |
 //! | [`compare`] | samplers side by side on the same weights |
 //! | [`figures`] | the pictures and the page of a run |
@@ -69,6 +70,7 @@ pub mod report;
 pub mod reproduce;
 pub mod run;
 pub mod session;
+pub mod sweep;
 pub mod tensorboard;
 pub mod theory;
 pub mod training;

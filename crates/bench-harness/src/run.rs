@@ -160,12 +160,21 @@ pub fn stored_experiment(folder: &Path) -> Result<Experiment> {
 
 /// Hash of all that trained weights depend on.
 fn training_key(experiment: &Experiment, data: &Dataset) -> Result<String> {
+    let value = training_settings(experiment)?;
+    hash(&json!({ "format": FORMAT, "data": data.title(), "checksums": data.checksums, "experiment": value }))
+}
+
+/// The settings that trained weights depend on, but for which data.
+///
+/// # Errors
+/// If they cannot be serialized.
+pub fn training_settings(experiment: &Experiment) -> Result<Value> {
     let mut value = serde_json::to_value(experiment)?;
     remove(&mut value, &["name", "sampling", "evaluation", "data"]);
     if let Some(training) = value.get_mut("training") {
         remove(training, &["checkpoint_every", "log_every", "keep_checkpoints", "grid", "eval_every"]);
     }
-    hash(&json!({ "format": FORMAT, "data": data.title(), "checksums": data.checksums, "experiment": value }))
+    Ok(value)
 }
 
 fn remove(value: &mut Value, keys: &[&str]) {
@@ -174,7 +183,11 @@ fn remove(value: &mut Value, keys: &[&str]) {
     }
 }
 
-fn hash(value: &Value) -> Result<String> {
+/// SHA-256 of a value's JSON, in hexadecimal.
+///
+/// # Errors
+/// If it cannot be serialized.
+pub fn hash(value: &Value) -> Result<String> {
     let text = serde_json::to_string(value)?;
     Ok(Sha256::digest(text).iter().map(|b| format!("{b:02x}")).collect())
 }

@@ -86,6 +86,20 @@ pub enum ConfigError {
     },
 }
 
+/// serde's message on one line, with the nearest valid name where it lists them.
+pub(crate) fn explain(error: &toml::de::Error) -> String {
+    let full = error.to_string();
+    let lines: Vec<&str> = full.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+    let message = lines.join(", ");
+    let quoted: Vec<&str> = full.split('`').skip(1).step_by(2).collect();
+    match quoted.split_first() {
+        Some((wrong, known)) if message.contains("unknown") => {
+            format!("{message}{}", suggestion(wrong, known.iter().copied()))
+        }
+        _ => message,
+    }
+}
+
 /// `; did you mean …?` if a name is near enough.
 #[must_use]
 pub fn suggestion<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> String {

@@ -8,7 +8,7 @@ use models::unet::UNetConfig;
 use toml::{Table, Value};
 
 use super::check::check;
-use super::error::{ConfigError, suggestion};
+use super::error::{self, ConfigError, suggestion};
 use super::origin::{Origin, Tree};
 use super::{Experiment, shipped};
 
@@ -269,15 +269,11 @@ fn refused(path: &Path, message: String) -> ConfigError {
 /// serde's message on one line, with the file that the value is in and the nearest valid name where it lists them.
 fn explain(path: &Path, tree: &Tree, error: &toml::de::Error) -> ConfigError {
     let full = error.to_string();
-    let lines: Vec<&str> = full.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
-    let mut message = lines.join(", ");
-    let within = lines.iter().rev().find_map(|l| l.strip_prefix("in `")?.strip_suffix('`'));
+    let message = error::explain(error);
+    let within = full.lines().rev().find_map(|l| l.trim().strip_prefix("in `")?.strip_suffix('`'));
     let mut key: Vec<&str> = within.map(|key| key.split('.').collect()).unwrap_or_default();
-    let unknown = message.contains("unknown");
-    let quoted: Vec<&str> = full.split('`').skip(1).step_by(2).collect();
-    if let Some((wrong, known)) = quoted.split_first().filter(|_| unknown) {
-        message += &suggestion(wrong, known.iter().copied());
-        if tree.origin(&[key.as_slice(), &[*wrong]].concat()).is_some() {
+    if let Some(wrong) = full.split('`').nth(1).filter(|_| message.contains("unknown")) {
+        if tree.origin(&[key.as_slice(), &[wrong]].concat()).is_some() {
             key.push(wrong);
         }
     }

@@ -48,6 +48,12 @@ impl Svg {
         &self.csv
     }
 
+    /// The same with other numbers, where a chart shows less than is known.
+    #[must_use]
+    pub fn with_csv(self, csv: String) -> Self {
+        Self { csv, ..self }
+    }
+
     /// A name for its files, without an end.
     pub fn file_stem(&self) -> String {
         file_stem(&self.name)

@@ -10,6 +10,8 @@
 //! | `check` | what a chart cannot show |
 //! | `points`, `csv` | the values behind a chart: under the pointer, and as comma-separated values |
 //! | `drawing` | a drawn chart as files: SVG, PNG, CSV |
+//! | [`forest`] | named values with intervals, one under the other |
+//! | [`heat`] | a grid of numbers, by shade |
 //! | [`axis`] | ranges, ticks and tick labels of a chart's axes |
 //! | [`image`] | grids of grey images as PNG, strips of images with captions |
 //! | [`table`], `table_html` | one table, as HTML, Markdown or terminal text |
@@ -18,7 +20,9 @@
 //! | [`html`] | escaping, and the page's style sheet and script |
 
 pub mod axis;
+pub mod forest;
 pub mod formula;
+pub mod heat;
 pub mod html;
 pub mod image;
 pub mod page;

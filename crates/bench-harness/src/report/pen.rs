@@ -44,6 +44,13 @@ impl Pen<'_> {
             .map_err(|error| PlotError::Draw { chart: self.chart.to_owned(), message: error.to_string() })
     }
 
+    /// Ends the drawing.
+    pub(super) fn present(&self) -> Result<(), PlotError> {
+        self.area
+            .present()
+            .map_err(|error| PlotError::Draw { chart: self.chart.to_owned(), message: error.to_string() })
+    }
+
     /// A line through points, full or dashed.
     pub(super) fn path(
         &self,

@@ -179,12 +179,10 @@ impl Chart {
             for entry in &entries {
                 draw_entry(&pen, entry)?;
             }
-            pen.area
-                .present()
-                .map_err(|error| PlotError::Draw { chart: self.title.clone(), message: error.to_string() })?;
+            pen.present()?;
         }
         let hits = hits(self, &place, (left, right));
-        Ok(Svg { name: self.name(), element: self.reframe(&drawn, &hits, width, height), csv: csv(self) })
+        Ok(frame(&drawn, &hits, (width, height), self.name(), csv(self)))
     }
 
     /// What the chart is called.
@@ -194,18 +192,6 @@ impl Chart {
             (true, false) => format!("{} against {}", self.y_label, self.x_label),
             (true, true) => "chart".to_owned(),
         }
-    }
-
-    /// Gives the drawing a head of its own: no fixed size, and a name for screen readers; and the values of its points at its end.
-    fn reframe(&self, drawn: &str, hits: &str, width: f64, height: f64) -> String {
-        let body = drawn.find('>').map_or("", |end| &drawn[end + 1..]);
-        let body = body.trim_end().trim_end_matches("</svg>");
-        format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">{body}{hits}</svg>",
-            fine(width),
-            fine(height),
-            escape(&self.name()),
-        )
     }
 
     fn axes(&self) -> (Axis, Axis) {
@@ -248,6 +234,19 @@ impl Chart {
         let outline: Vec<_> = lower.into_iter().chain(upper.into_iter().rev()).collect();
         pen.fill(&outline, look.color, 0.18)
     }
+}
+
+/// Gives a drawing a head of its own: no fixed size, and a name for screen readers; and the values of its points at its end.
+pub(super) fn frame(drawn: &str, hits: &str, (width, height): (f64, f64), name: String, csv: String) -> Svg {
+    let body = drawn.find('>').map_or("", |end| &drawn[end + 1..]);
+    let body = body.trim_end().trim_end_matches("</svg>");
+    let element = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">{body}{hits}</svg>",
+        fine(width),
+        fine(height),
+        escape(&name),
+    );
+    Svg { name, element, csv }
 }
 
 #[cfg(test)]

@@ -14,17 +14,11 @@ const REACH: f64 = 5.0;
 
 /// Invisible places over the points of `chart`, each with its value as a title, and over its rules from `left` to `right`.
 pub(super) fn hits(chart: &Chart, place: &impl Fn((f64, f64)) -> (f64, f64), (left, right): (f64, f64)) -> String {
-    let mut svg = "<g class=\"hits\" fill=\"none\" pointer-events=\"all\">\n".to_owned();
+    let mut svg = String::new();
     for rule in &chart.rules {
         let (_, y) = place((chart.series.iter().find_map(|s| s.points.first()).map_or(1.0, |p| p.0), rule.y));
-        svg += &format!(
-            "<g><rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"><title>{}</title></rect></g>\n",
-            fine(left),
-            fine(y - 3.0),
-            fine(right) - fine(left),
-            fine(6.0),
-            escape(&words(&rule.name, &[(&chart.y_label, "y", rule.y)], None))
-        );
+        let middle = ((left + right) / 2.0, y);
+        svg += &hit(middle, (right - left, 6.0), &words(&rule.name, &[(&chart.y_label, "y", rule.y)], None));
     }
     // Lines without names, such as guides behind the others, say nothing beside those that have one.
     let named = chart.series.iter().any(|series| !series.name.is_empty());
@@ -49,11 +43,28 @@ pub(super) fn hits(chart: &Chart, place: &impl Fn((f64, f64)) -> (f64, f64), (le
         }
         svg += "</g>\n";
     }
-    svg + "</g>\n"
+    all_hits(std::iter::once(svg))
+}
+
+/// An invisible place of width × height around its middle that says something.
+pub(super) fn hit((x, y): (f64, f64), (width, height): (f64, f64), words: &str) -> String {
+    format!(
+        "<g><rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"><title>{}</title></rect></g>\n",
+        fine(x - width / 2.0),
+        fine(y - height / 2.0),
+        fine(width),
+        fine(height),
+        escape(words)
+    )
+}
+
+/// Places with their words as one group.
+pub(super) fn all_hits(places: impl Iterator<Item = String>) -> String {
+    format!("<g class=\"hits\" fill=\"none\" pointer-events=\"all\">\n{}</g>\n", places.collect::<String>())
 }
 
 /// What stands over a point, in a few lines.
-fn words(name: &str, values: &[(&str, &str, f64)], band: Option<(f64, f64)>) -> String {
+pub(super) fn words(name: &str, values: &[(&str, &str, f64)], band: Option<(f64, f64)>) -> String {
     let mut lines: Vec<String> = Vec::new();
     if !name.is_empty() {
         lines.push(name.to_owned());

@@ -1,0 +1,163 @@
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::config::shipped;
+
+fn expanded(file: &SweepFile, preset: &str) -> Result<Vec<Cell>> {
+    expand(file, Base { layers: &shipped::experiment(&file.experiment)?, preset })
+}
+
+fn cells(sweep: &str) -> Result<Vec<Cell>> {
+    let text = format!("experiment = \"mnist\"\nset = [\"sampling.n=8\"]\n[sweep]\nname = \"test\"\n{sweep}");
+    let file = SweepFile::parse(Path::new("sweep.toml"), text)?;
+    expanded(&file, "cpu")
+}
+
+fn refused(sweep: &str) -> String {
+    format!("{:#}", cells(sweep).unwrap_err())
+}
+
+const WHOLE: &str = r#"
+seeds = [1, 2]
+[sweep.grid]
+"training.weight" = ["edm", "paper"]
+"sampling.sampler" = [{ label = "Heun", value = { kind = "heun" } }, { kind = "stochastic-heun", churn = 3.0 }]
+[[sweep.zip]]
+name = "top"
+"sampling.grid.r_max" = [1.5, 4.0]
+"training.time.r_max" = [1.9, 5.0]
+[[sweep.when]]
+if = { sampling.sampler.kind = "stochastic-heun" }
+grid = { "sampling.sampler.churn" = [0, 8, 16.0] }
+"#;
+
+#[test]
+fn grids_zipped_lists_seeds_and_conditions_multiply() {
+    let cells = cells(WHOLE).unwrap();
+    // 2 weights × 2 tops × (Heun + 3 churns) × 2 seeds.
+    assert_eq!(cells.len(), 2 * 2 * (1 + 3) * 2);
+    let keys: BTreeSet<&str> = cells.iter().map(|cell| cell.key.as_str()).collect();
+    assert_eq!(keys.len(), cells.len());
+    for cell in &cells {
+        let e = serde_json::to_value(&cell.experiment).unwrap();
+        let label = |axis: &str| cell.settings.iter().find(|(name, _)| name == axis).map(|(_, label)| label.as_str());
+        assert_eq!((cell.experiment.seed, cell.experiment.sampling.n), (cell.seed, 8));
+        assert_eq!(e["training"]["weight"].as_str(), label("training.weight"));
+        // Zipped values stay together.
+        let tops = (e["sampling"]["grid"]["r_max"].as_f64(), e["training"]["time"]["r_max"].as_f64());
+        let wanted = if label("top") == Some("1.5 / 1.9") { (1.5, 1.9) } else { (4.0, 5.0) };
+        assert_eq!(tops, (Some(wanted.0), Some(wanted.1)));
+        // The condition's axis belongs to the cells that meet it, and to no other.
+        let churn = e["sampling"]["sampler"]["churn"].as_f64();
+        assert_eq!(churn, label("sampling.sampler.churn").map(|text| text.parse().unwrap()));
+        assert_eq!(label("sampling.sampler") == Some("Heun"), churn.is_none(), "{}", cell.name());
+    }
+}
+
+#[test]
+fn cells_that_differ_in_sampling_alone_share_a_training() {
+    let cells = cells(WHOLE).unwrap();
+    let groups = groups(&cells);
+    // 2 weights × 2 tops × 2 seeds are trained.
+    assert_eq!(groups.len(), 8);
+    for group in &groups {
+        let trained = |cell: &Cell| training_settings(&cell.experiment).unwrap();
+        assert!(group.len() == 4 && group.iter().all(|cell| trained(cell) == trained(group[0])));
+    }
+}
+
+#[test]
+fn shards_are_a_partition() {
+    let cells = cells(WHOLE).unwrap();
+    for count in [1, 2, 3, 8, 11] {
+        let mut seen: Vec<&str> = Vec::new();
+        for index in 1..=count {
+            let shard: Shard = format!("{index}/{count}").parse().unwrap();
+            seen.extend(shard.of(groups(&cells)).iter().flatten().map(|cell| cell.key.as_str()));
+        }
+        let all: BTreeSet<&str> = cells.iter().map(|cell| cell.key.as_str()).collect();
+        assert!(seen.len() == cells.len() && seen.into_iter().collect::<BTreeSet<_>>() == all, "{count}");
+    }
+    for wrong in ["0/3", "4/3", "1", "a/b", "1/0"] {
+        assert!(wrong.parse::<Shard>().is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_sweep_without_axes_or_seeds_is_one_cell() {
+    let cells = cells("").unwrap();
+    assert_eq!((cells.len(), cells[0].seed, cells[0].name().as_str()), (1, 1, "seed = 1"));
+}
+
+#[test]
+fn mistakes_name_the_file_and_the_key() {
+    let zip = |lists: &str| format!("[[sweep.zip]]\n{lists}");
+    for (sweep, parts) in [
+        ("[sweep.grid]\n\"training.wieght\" = [\"edm\"]".to_owned(), ["training.wieght", "did you mean `weight`?"]),
+        ("[sweep.grid]\n\"training.weight\" = [\"edn\"]".to_owned(), ["training.weight", "edn"]),
+        ("[sweep.grid]\n\"training.rate\" = [-1.0]".to_owned(), ["training.rate", "positive"]),
+        ("[sweep.grid]\n\"training.rate\" = 0.1".to_owned(), ["training.rate", "not a list"]),
+        ("[sweep.grid]\n\"training.rate\" = []".to_owned(), ["training.rate", "no values"]),
+        ("[sweep.grid]\n\"training.rate\" = [0.1, 0.1]".to_owned(), ["training.rate", "two values are called"]),
+        ("[sweep.grid]\nseed = [1, 2]".to_owned(), ["seed", "sweep.seeds"]),
+        ("[sweep.grids]\n".to_owned(), ["grids", "did you mean `grid`?"]),
+        ("seeds = [1, 1]".to_owned(), ["sweep.seeds", "twice"]),
+        (zip("\"training.rate\" = [0.1]\n\"training.batch\" = [1, 2]"), ["sweep.zip", "equally long"]),
+        (
+            "[sweep.grid]\ntraining.rate = [0.1]\n[[sweep.zip]]\ntraining.rate = [0.2]".to_owned(),
+            ["training.rate", "two axes"],
+        ),
+        (
+            "[[sweep.when]]\nif = { \"training.weight\" = \"paper\" }\ngrid = { \"seed\" = [1] }".to_owned(),
+            ["seed", "axis"],
+        ),
+        (
+            "[[sweep.when]]\nif = { \"training.wieght\" = \"edm\" }\ngrid = { \"training.rate\" = [1.0] }".to_owned(),
+            ["training.wieght", "no cell"],
+        ),
+        ("[sweep.grid]\n\"training.rate\" = [0.5, { label = \"half\", value = 0.5 }]".to_owned(), ["half", "the same"]),
+        ("[sweep.grid]\n\"sampling.n\" = [8, 9]".to_owned(), ["sampling.n", "8 and 9"]),
+    ] {
+        let text = refused(&sweep);
+        assert!(text.contains("sweep.toml") && parts.iter().all(|part| text.contains(part)), "{sweep}: {text}");
+    }
+}
+
+#[test]
+fn shipped_sweeps_are_of_this_version() {
+    for (name, text, count, trainings) in [
+        ("weights.toml", include_str!("../../../../experiments/sweeps/weights.toml"), 24, 24),
+        ("terminal-variance.toml", include_str!("../../../../experiments/sweeps/terminal-variance.toml"), 18, 18),
+    ] {
+        let file = SweepFile::parse(Path::new(name), text.to_owned()).unwrap();
+        let cells = expanded(&file, &file.preset).unwrap();
+        assert_eq!((cells.len(), groups(&cells).len()), (count, trainings), "{name}");
+    }
+}
+
+/// Sampling starts where the process ends, and training sees no level beyond it that sampling never meets.
+#[test]
+fn the_terminal_variance_takes_grid_and_training_with_it() {
+    let text = include_str!("../../../../experiments/sweeps/terminal-variance.toml");
+    let file = SweepFile::parse(Path::new("terminal-variance.toml"), text.to_owned()).unwrap();
+    for cell in expanded(&file, &file.preset).unwrap() {
+        let e = serde_json::to_value(&cell.experiment).unwrap();
+        let r = e["process"]["variance"]["r_max"].as_f64().unwrap();
+        assert_eq!(cell.settings[0].1.parse::<f64>().unwrap(), r);
+        assert_eq!(e["sampling"]["grid"]["r_max"].as_f64(), Some(r));
+        let trained = e["training"]["time"]["r_max"].as_f64().unwrap();
+        assert!((trained / r - 1.25).abs() < 1e-12, "{r}: {trained}");
+        assert_eq!(e["evaluation"]["levels"].as_array().unwrap().last().unwrap().as_f64(), Some(r));
+        assert_eq!(e["sampling"]["prior"]["kind"], "moment-matched");
+    }
+}
+
+#[test]
+fn presets_are_an_axis_of_their_own() {
+    let cells = cells("[sweep.grid]\npreset = [\"cpu\", \"published\"]\n").unwrap();
+    let presets: Vec<&str> = cells.iter().map(|cell| cell.preset.as_str()).collect();
+    assert_eq!(presets, ["cpu", "published"]);
+    assert!(cells.iter().all(|cell| cell.assignments.iter().all(|set| !set.starts_with("preset"))));
+    assert_ne!(cells[0].experiment.training.head, cells[1].experiment.training.head);
+    assert!(refused("[sweep.grid]\npreset = [\"publisched\"]\n").contains("published"));
+}

@@ -1,0 +1,188 @@
+//! Sweeps: `dale sweep FILE` runs an experiment once for every cell of a `[sweep]` table.
+//!
+//! | module | idea |
+//! |---|---|
+//! | [`table`] | the file and its axes |
+//! | [`cells`] | from axes to cells, groups that share a training, shards |
+//! | [`estimate`] | time and disk before anything runs |
+//! | [`run`] | parallel workers, each a process within its limit of memory |
+//! | [`worker`] | what such a process does |
+//! | [`record`] | `cells.jsonl`, from which a sweep goes on |
+//! | [`results`] | CSV and Parquet |
+//! | [`effects`] | main effects, quality against cost |
+//! | [`plots`] | charts and page |
+//! | [`compare`] | two sweeps side by side |
+//!
+//! All of it stands in `<out-root>/sweeps/<name>/`; the runs themselves stand where any run of the experiment does, and a cell whose
+//! training is finished there does not train again.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand};
+use models::write::write_atomically;
+
+use self::cells::{Base, Cell, Shard};
+use self::record::{Journal, Record};
+use self::run::{Limits, Program};
+use self::table::SweepFile;
+use crate::config::shipped;
+use crate::session::{Interrupted, Session};
+
+pub mod cells;
+pub mod compare;
+pub mod effects;
+pub mod estimate;
+pub mod plan;
+pub mod plots;
+pub mod record;
+pub mod results;
+pub mod run;
+pub mod table;
+pub mod worker;
+
+/// Arguments of `dale sweep`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct SweepArgs {
+    #[command(subcommand)]
+    action: Option<SweepAction>,
+    /// A file with a [sweep] table, such as experiments/sweeps/weights.toml
+    #[arg(required = true, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Show the cells, the time and the disk they will take, and run nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Cells at a time
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    jobs: u32,
+    /// Most memory of each cell's process, e.g. 4GiB; one that holds more is ended and recorded as failed
+    #[arg(long, value_name = "SIZE", value_parser = run::parse_bytes)]
+    memory: Option<u64>,
+    /// Only part i of n, for job arrays; cells that share a training stay together
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
+    /// Run cells that failed again
+    #[arg(long)]
+    retry: bool,
+    /// Run nothing; write tables, charts and the page of what has ended
+    #[arg(long, conflicts_with = "dry_run")]
+    report: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum SweepAction {
+    /// The cells that two sweeps share, with differences and intervals
+    Compare {
+        /// A sweep's folder, or its name
+        a: PathBuf,
+        /// Another's
+        b: PathBuf,
+    },
+}
+
+/// What `dale sweep` needs to know of the program's other options.
+#[derive(Debug)]
+pub struct Surroundings {
+    /// Options to start workers with, but `--threads`.
+    pub options: Vec<OsString>,
+    /// Threads of each worker; the cores divided by the jobs by default.
+    pub threads: Option<usize>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// A file that is no sweep, cells that the experiment refuses, cells that failed, numbers of different protocols.
+pub fn command(args: SweepArgs, around: Surroundings, session: &Session) -> Result<()> {
+    if let Some(SweepAction::Compare { a, b }) = &args.action {
+        println!("{}", compare::compare(a, b, &session.root)?.to_text());
+        return Ok(());
+    }
+    let path = args.file.as_deref().context("no sweep's file was given")?;
+    let file = SweepFile::read(path)?;
+    let layers = shipped::find(&file.experiment).with_context(|| path.display().to_string())?;
+    let automatic = if session.device.is_cuda() { "gpu" } else { "cpu" };
+    let preset = if file.preset == "auto" { automatic } else { &file.preset };
+    let cells = cells::expand(&file, Base { layers: &layers, preset })?;
+    let folder = session.root.join("sweeps").join(&file.name);
+    let records = record::read(&folder)?;
+    let groups = match args.shard {
+        Some(shard) => shard.of(cells::groups(&cells)),
+        None => cells::groups(&cells),
+    };
+    let groups = to_do(groups, &records, args.retry);
+    if args.dry_run {
+        let limits = Limits { jobs: args.jobs as usize, memory: args.memory }.within_free_memory();
+        println!("{}", plan::describe(&cells, groups, &records, limits.jobs, session)?);
+        return Ok(());
+    }
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make the sweep's folder {}", folder.display()))?;
+    if !args.report && !groups.is_empty() {
+        let journal = Journal::open(&folder, args.shard)?;
+        write_atomically(&folder.join("sweep.toml"), file.text.as_bytes())?;
+        let limits = Limits { jobs: args.jobs as usize, memory: args.memory }.within_free_memory();
+        let program = program(&file, &folder, around, limits)?;
+        let tally = run::run(groups, &program, limits, journal, session)?;
+        tracing::info!("{} cells finished, {} failed", tally.finished, tally.failed);
+        if session.interrupted() {
+            let text = "stopped; cells that ended are recorded. Repeat the command to go on";
+            return Err(Interrupted(text.to_owned()).into());
+        }
+    }
+    report(&folder, &file.name, &cells)
+}
+
+/// Groups without the cells that have ended.
+fn to_do<'a>(groups: Vec<Vec<&'a Cell>>, records: &[Record], retry: bool) -> Vec<Vec<&'a Cell>> {
+    let ended = |cell: &Cell| {
+        let found = records.iter().find(|record| record.key == cell.key);
+        found.is_some_and(|record| !retry || record.outcome().is_some())
+    };
+    let left = |group: Vec<&'a Cell>| group.into_iter().filter(|cell| !ended(cell)).collect::<Vec<_>>();
+    groups.into_iter().map(left).filter(|group| !group.is_empty()).collect()
+}
+
+fn program(file: &SweepFile, folder: &Path, around: Surroundings, limits: Limits) -> Result<Program> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = around.threads.unwrap_or_else(|| (cores / limits.jobs).max(1));
+    let mut options = around.options;
+    options.extend(["--threads".into(), threads.to_string().into()]);
+    Ok(Program {
+        path: std::env::current_exe().context("finding this program")?,
+        options,
+        experiment: file.experiment.clone(),
+        logs: folder.join("logs"),
+    })
+}
+
+/// Writes and prints what is known of the sweep's cells, in their order.
+fn report(folder: &Path, name: &str, cells: &[Cell]) -> Result<()> {
+    let mut records = record::read(folder)?;
+    let place = |record: &Record| cells.iter().position(|cell| cell.key == record.key);
+    let before = records.len();
+    records.retain(|record| place(record).is_some());
+    if records.len() < before {
+        let other = before - records.len();
+        tracing::warn!("{}: {other} records are of other cells than the file has now; left out", folder.display());
+    }
+    records.sort_by_key(|record| place(record));
+    record::one_protocol(&records)?;
+    results::write(folder, &records)?;
+    let missing = cells.len() - records.len();
+    let page = plots::write(folder, name, &records, missing)?;
+    let finished: Vec<&Record> = records.iter().filter(|record| record.outcome().is_some()).collect();
+    println!("{}", plots::table(&effects::settings(&finished))?.to_text());
+    println!("\n  results  {}", folder.join("results.csv").display());
+    println!("  report   {}", page.display());
+    let failed = records.len() - finished.len();
+    if missing > 0 {
+        println!("  {missing} of {} cells have not ended", cells.len());
+    }
+    if failed > 0 {
+        bail!("{failed} of {} cells failed; {} has their errors, --retry runs them again", cells.len(), page.display());
+    }
+    Ok(())
+}

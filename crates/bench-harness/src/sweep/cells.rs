@@ -7,7 +7,8 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::{Value as Json, json};
 use toml::Value;
 
-use super::table::{Axis, SweepError, SweepFile, When};
+use super::axis::{Axis, Choice};
+use super::table::{SweepError, SweepFile, When};
 use crate::config::{Experiment, Layers};
 use crate::run::{hash, training_settings};
 
@@ -149,7 +150,7 @@ fn refuse(file: &SweepFile, key: &str, reason: String) -> SweepError {
 
 /// A draft with each value of an axis.
 fn branch(file: &SweepFile, draft: &Draft, axis: &Axis) -> Result<Vec<Draft>, SweepError> {
-    let with = |choice: &super::table::Choice| {
+    let with = |choice: &Choice| {
         let mut next = draft.clone();
         for (key, value) in &choice.assignments {
             if next.assignments.iter().any(|(other, _)| other == key) {

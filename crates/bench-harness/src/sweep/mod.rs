@@ -2,9 +2,11 @@
 //!
 //! | module | idea |
 //! |---|---|
-//! | [`table`] | the file and its axes |
+//! | [`table`] | the file |
+//! | [`axis`] | its axes: grids and zipped lists |
 //! | [`cells`] | from axes to cells, groups that share a training, shards |
 //! | [`estimate`] | time and disk before anything runs |
+//! | [`plan`] | what `--dry-run` shows |
 //! | [`run`] | parallel workers, each a process within its limit of memory |
 //! | [`worker`] | what such a process does |
 //! | [`record`] | `cells.jsonl`, from which a sweep goes on |
@@ -31,6 +33,7 @@ use self::table::SweepFile;
 use crate::config::shipped;
 use crate::session::{Interrupted, Session};
 
+pub mod axis;
 pub mod cells;
 pub mod compare;
 pub mod effects;
@@ -116,6 +119,8 @@ pub fn command(args: SweepArgs, around: Surroundings, session: &Session) -> Resu
     let groups = to_do(groups, &records, args.retry);
     if args.dry_run {
         let limits = Limits { jobs: args.jobs as usize, memory: args.memory }.within_free_memory();
+        // A step is timed with as many threads as a worker would have.
+        tch::set_num_threads(threads(&around, limits).clamp(1, 1024) as i32);
         println!("{}", plan::describe(&cells, groups, &records, limits.jobs, session)?);
         return Ok(());
     }
@@ -145,9 +150,14 @@ fn to_do<'a>(groups: Vec<Vec<&'a Cell>>, records: &[Record], retry: bool) -> Vec
     groups.into_iter().map(left).filter(|group| !group.is_empty()).collect()
 }
 
-fn program(file: &SweepFile, folder: &Path, around: Surroundings, limits: Limits) -> Result<Program> {
+/// Threads of each worker.
+fn threads(around: &Surroundings, limits: Limits) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = around.threads.unwrap_or_else(|| (cores / limits.jobs).max(1));
+    around.threads.unwrap_or_else(|| (cores / limits.jobs).max(1))
+}
+
+fn program(file: &SweepFile, folder: &Path, around: Surroundings, limits: Limits) -> Result<Program> {
+    let threads = threads(&around, limits);
     let mut options = around.options;
     options.extend(["--threads".into(), threads.to_string().into()]);
     Ok(Program {

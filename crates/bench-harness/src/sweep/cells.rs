@@ -91,7 +91,7 @@ pub fn expand(file: &SweepFile, base: Base<'_>) -> Result<Vec<Cell>> {
         base.layers
             .resolve(Some(draft.preset(base)), &draft.words(&file.set, seed))
             .map(|resolved| resolved.experiment)
-            .map_err(|source| SweepError::Cell { path: file.path.clone(), cell: draft.name(), source })
+            .map_err(|source| SweepError::Cell { path: file.path.clone(), cell: draft.name(), source: Box::new(source) })
     };
     for when in &file.when {
         let mut next = Vec::new();
@@ -225,7 +225,7 @@ impl std::str::FromStr for Shard {
 impl Shard {
     /// Its groups: every `count`-th.
     #[must_use]
-    pub fn of<'a>(self, groups: Vec<Vec<&'a Cell>>) -> Vec<Vec<&'a Cell>> {
+    pub fn of(self, groups: Vec<Vec<&Cell>>) -> Vec<Vec<&Cell>> {
         groups.into_iter().skip(self.index - 1).step_by(self.count).collect()
     }
 }

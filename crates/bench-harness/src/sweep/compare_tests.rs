@@ -32,7 +32,7 @@ fn other_protocols_and_nothing_in_common_are_refused() {
     if let Status::Ok(outcome) = &mut b.status {
         outcome.score.fingerprint.reference_split = "mnist/test".into();
     }
-    let error = format!("{:#}", pairs(&[a.clone()], &[b]).unwrap_err());
+    let error = format!("{:#}", pairs(std::slice::from_ref(&a), &[b]).unwrap_err());
     assert!(error.contains("reference_split") && error.contains("mnist/test"), "{error}");
     let other = finished(&[("w", "paper")], 1, 2.0);
     assert!(pairs(&[a], &[other]).unwrap_err().to_string().contains("share no finished cells"));

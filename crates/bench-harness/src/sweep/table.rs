@@ -71,7 +71,7 @@ pub enum SweepError {
         /// The cell's settings.
         cell: String,
         /// What the experiment said.
-        source: ConfigError,
+        source: Box<ConfigError>,
     },
 }
 

@@ -41,6 +41,14 @@ dale *arguments: build
 orders *arguments: build
     {{dale}} orders "$@"
 
+# Our recipe, the paper's equations and the authors' code, with the same network and as many training images: `just reproduce-full mnist`, or fashion-mnist, kmnist, all; hours, and it goes on where it was
+reproduce-full dataset *arguments: build
+    scripts/reproduce_full "$@"
+
+# An experiment once for every cell of a sweep: `just sweep experiments/sweeps/additive.toml --dry-run`
+sweep *arguments: build
+    {{dale}} sweep "$@"
+
 # Digits from the shipped weights, without any data set
 sample *arguments: build
     {{dale}} sample "$@"

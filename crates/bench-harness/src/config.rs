@@ -29,7 +29,7 @@ pub use layers::{Layers, Resolved, adjust};
 pub use origin::Origin;
 pub use stages::{Decay, Keep, NoiseKind, Reduction, SamplingConfig, TrainingConfig};
 
-/// How bytes become positive pixels: `x = low + (high − low) u`, `u = byte/255`.
+/// How bytes become pixels, `x = low + (high − low) u`, `u = byte/255`, and pixels the state that noise is added to.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PixelMap {
@@ -37,6 +37,26 @@ pub struct PixelMap {
     pub low: f64,
     /// Pixel of a white image.
     pub high: f64,
+    /// What the noise is added to.
+    #[serde(default, skip_serializing_if = "Coordinate::is_log")]
+    pub coordinate: Coordinate,
+}
+
+/// What the process adds noise to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Coordinate {
+    /// The logarithm of the pixel, `y = ln x`: multiplicative noise.
+    #[default]
+    Log,
+    /// The pixel itself, `y = x`: additive noise, the control that says what multiplying contributes. Pixels need not be positive then.
+    Linear,
+}
+
+impl Coordinate {
+    fn is_log(&self) -> bool {
+        *self == Self::Log
+    }
 }
 
 /// The `[evaluation]` table.

@@ -22,7 +22,7 @@ use score_match::{LinearDenoiser, Probes, Trace};
 use serde::Serialize;
 use tch::{Kind, Tensor};
 
-use crate::config::Experiment;
+use crate::config::{Coordinate, Experiment};
 use crate::data::Dataset;
 use crate::generate::{Trained, statistics};
 use crate::progress::Progress;
@@ -200,6 +200,9 @@ pub fn compute(
     }
     let (r_min, r_max, grid) = levels(experiment, request)?;
     let pixels = experiment.pixels;
+    if pixels.coordinate != Coordinate::Log {
+        bail!("pixels.coordinate: bits per dimension are of a process in the logarithm of the pixel");
+    }
     let scale = PixelScale::new(pixels.low, pixels.high)?;
     let seed = request.seed.unwrap_or(experiment.seed);
     let noise = Noise::new(seed);

@@ -1,4 +1,6 @@
 //! Bytes, positive pixels and log pixels: `x = low + (high − low) u`, `y = ln x`, `u = byte/255`.
+//!
+//! In the additive control ([`Coordinate::Linear`]) a "log pixel" is the pixel itself, `y = x`, and all else is as it is.
 
 use gbm_sde::noise::{Noise, Stream};
 use models::Result;
@@ -6,13 +8,17 @@ use ndarray::{Array2, Array3, ArrayView3};
 use score_match::DataMoments;
 use tch::{Device, Kind, Tensor};
 
-use crate::config::PixelMap;
+use crate::config::{Coordinate, PixelMap};
 
 impl PixelMap {
     /// The log pixel of a byte.
     #[must_use]
     pub fn log(&self, byte: u8) -> f64 {
-        (self.low + (self.high - self.low) * f64::from(byte) / 255.0).ln()
+        let x = self.low + (self.high - self.low) * f64::from(byte) / 255.0;
+        match self.coordinate {
+            Coordinate::Log => x.ln(),
+            Coordinate::Linear => x,
+        }
     }
 
     /// The log pixels of bytes of any shape, in f32.
@@ -21,7 +27,11 @@ impl PixelMap {
     /// If libtorch refuses.
     pub fn log_tensor(&self, bytes: &Tensor) -> Result<Tensor> {
         let scale = (self.high - self.low) / 255.0;
-        Ok(bytes.f_to_kind(Kind::Float)?.f_mul_scalar(scale)?.f_add_scalar(self.low)?.f_log()?)
+        let x = bytes.f_to_kind(Kind::Float)?.f_mul_scalar(scale)?.f_add_scalar(self.low)?;
+        match self.coordinate {
+            Coordinate::Log => Ok(x.f_log()?),
+            Coordinate::Linear => Ok(x),
+        }
     }
 
     /// The bytes nearest to log pixels, with their signs where they can have any, clamped to 0 … 255.
@@ -30,8 +40,11 @@ impl PixelMap {
     /// If libtorch refuses.
     pub fn bytes(&self, log_pixels: &Tensor, signs: Option<&Tensor>) -> Result<Tensor> {
         let scale = 255.0 / (self.high - self.low);
-        let mut x = log_pixels.f_exp()?;
-        if let Some(signs) = signs {
+        let mut x = match self.coordinate {
+            Coordinate::Log => log_pixels.f_exp()?,
+            Coordinate::Linear => log_pixels.f_copy()?,
+        };
+        if let Some(signs) = signs.filter(|_| self.coordinate == Coordinate::Log) {
             let _ = x.f_mul_(signs)?;
         }
         let u = x.f_sub_scalar(self.low)?.f_mul_scalar(scale)?;
@@ -105,11 +118,12 @@ pub fn normals(noise: &Noise, stream: Stream, first_index: u64, shape: [i64; 4],
 mod tests {
     use super::*;
 
-    const MAP: PixelMap = PixelMap { low: 1.0, high: 2.0 };
+    const MAP: PixelMap = PixelMap { low: 1.0, high: 2.0, coordinate: Coordinate::Log };
 
     #[test]
     fn every_byte_survives_the_way_there_and_back() {
-        for map in [MAP, PixelMap { low: 0.05, high: 1.05 }] {
+        let linear = PixelMap { low: 0.0, high: 0.6931, coordinate: Coordinate::Linear };
+        for map in [MAP, PixelMap { low: 0.05, high: 1.05, ..MAP }, linear] {
             let bytes = Array3::from_shape_fn((1, 16, 16), |(_, i, j)| (16 * i + j) as u8);
             let tensor = to_tensor(bytes.view(), Device::Cpu).unwrap();
             let back = map.bytes(&map.log_tensor(&tensor).unwrap(), None).unwrap();

@@ -5,7 +5,7 @@ use std::path::Path;
 use gbm_sde::Schedule;
 use models::denoise::Head;
 
-use super::{ConfigError, Experiment};
+use super::{ConfigError, Coordinate, Experiment};
 
 /// Refuses settings that contradict each other or a limit; `path` is for messages.
 pub(super) fn check(path: &Path, e: &Experiment) -> Result<(), ConfigError> {
@@ -18,8 +18,10 @@ pub(super) fn check(path: &Path, e: &Experiment) -> Result<(), ConfigError> {
     if let Err(error) = e.data.wanted() {
         return refuse("data", error.to_string());
     }
-    if !(e.pixels.low > 0.0 && e.pixels.high > e.pixels.low && e.pixels.high.is_finite()) {
-        return refuse("pixels", format!("need 0 < low < high, found {} and {}", e.pixels.low, e.pixels.high));
+    let (low, high) = (e.pixels.low, e.pixels.high);
+    let positive = low > 0.0 || e.pixels.coordinate == Coordinate::Linear;
+    if !(positive && high > low && low.is_finite() && high.is_finite()) {
+        return refuse("pixels", format!("need 0 < low < high, found {low} and {high}"));
     }
     let schedule = match Schedule::new(e.process.clone()) {
         Ok(schedule) => schedule,

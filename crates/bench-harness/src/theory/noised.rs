@@ -11,7 +11,7 @@ use gbm_sde::goodness::kolmogorov_smirnov;
 use gbm_sde::{LogNormal, Noise, Stream};
 use ndarray::ArrayView3;
 
-use crate::config::PixelMap;
+use crate::config::{Coordinate, PixelMap};
 use crate::data::Dataset;
 use crate::report::page::{Block, Figure, Section};
 use crate::report::plot::{Chart, Series};
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn a_constant_image_becomes_exactly_log_normal() {
         let images = Array3::from_elem((20, 28, 28), 255_u8);
-        let map = PixelMap { low: 1.0, high: 2.0 };
+        let map = PixelMap { low: 1.0, high: 2.0, coordinate: Coordinate::Log };
         let values = noised(images.view(), map, 0.5, &Noise::new(1));
         let law = LogNormal::fit(&values).unwrap().law;
         let n = values.len() as f64;

@@ -40,13 +40,11 @@ impl PixelMap {
     /// If libtorch refuses.
     pub fn bytes(&self, log_pixels: &Tensor, signs: Option<&Tensor>) -> Result<Tensor> {
         let scale = 255.0 / (self.high - self.low);
-        let mut x = match self.coordinate {
-            Coordinate::Log => log_pixels.f_exp()?,
-            Coordinate::Linear => log_pixels.f_copy()?,
+        let x = match (self.coordinate, signs) {
+            (Coordinate::Log, None) => log_pixels.f_exp()?,
+            (Coordinate::Log, Some(signs)) => log_pixels.f_exp()?.f_mul(signs)?,
+            (Coordinate::Linear, _) => log_pixels.shallow_clone(),
         };
-        if let Some(signs) = signs.filter(|_| self.coordinate == Coordinate::Log) {
-            let _ = x.f_mul_(signs)?;
-        }
         let u = x.f_sub_scalar(self.low)?.f_mul_scalar(scale)?;
         Ok(u.f_clamp(0.0, 255.0)?.f_round()?.f_to_kind(Kind::Uint8)?)
     }
@@ -122,7 +120,7 @@ mod tests {
 
     #[test]
     fn every_byte_survives_the_way_there_and_back() {
-        let linear = PixelMap { low: 0.0, high: 0.6931, coordinate: Coordinate::Linear };
+        let linear = PixelMap { low: 0.0, high: std::f64::consts::LN_2, coordinate: Coordinate::Linear };
         for map in [MAP, PixelMap { low: 0.05, high: 1.05, ..MAP }, linear] {
             let bytes = Array3::from_shape_fn((1, 16, 16), |(_, i, j)| (16 * i + j) as u8);
             let tensor = to_tensor(bytes.view(), Device::Cpu).unwrap();

@@ -252,7 +252,7 @@ fn a_type_that_is_not_read_is_named() {
 #[test]
 fn the_shipped_weights_can_be_read() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("weights/mnist-cnn.safetensors");
-    assert_eq!(sha256_of(&path).unwrap(), models::classifier::MNIST_SHA256);
+    assert_eq!(sha256_of(&path).unwrap(), models::classifier::Shipped::Mnist.sha256());
     let weights = read_weights(&path).unwrap();
     assert_eq!(weights["conv2.weight"].shape, [32, 16, 3, 3]);
     assert_eq!(weights["hidden.bias"].values.len(), 128);

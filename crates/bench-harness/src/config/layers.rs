@@ -272,11 +272,9 @@ fn explain(path: &Path, tree: &Tree, error: &toml::de::Error) -> ConfigError {
     let message = error::explain(error);
     let within = full.lines().rev().find_map(|l| l.trim().strip_prefix("in `")?.strip_suffix('`'));
     let mut key: Vec<&str> = within.map(|key| key.split('.').collect()).unwrap_or_default();
-    if let Some(wrong) = full.split('`').nth(1).filter(|_| message.contains("unknown")) {
-        if tree.origin(&[key.as_slice(), &[wrong]].concat()).is_some() {
-            key.push(wrong);
-        }
-    }
+    let wrong = full.split('`').nth(1).filter(|_| message.contains("unknown"));
+    // A key that nobody knows still stands in some file.
+    key.extend(wrong.filter(|wrong| tree.origin(&[key.as_slice(), &[wrong]].concat()).is_some()));
     match tree.origin(&key).filter(|_| !key.is_empty()) {
         Some(Origin::File { path, preset: None }) => refused(path, message),
         Some(Origin::File { path, preset: Some(preset) }) => refused(path, format!("preset {preset}: {message}")),

@@ -39,7 +39,7 @@ pub struct Request {
 /// Features of one side, or what is known of them.
 enum Side {
     Images(Seen),
-    Statistics(Statistics),
+    Statistics(Box<Statistics>),
 }
 
 /// Compares, and returns everything that can be had, with its protocol.

@@ -20,7 +20,7 @@ pub enum Source {
     /// Images.
     Images(Array4<u8>),
     /// Moments of features.
-    Statistics(Statistics),
+    Statistics(Box<Statistics>),
 }
 
 /// Mean (`mu`) and covariance (`sigma`) of features in pytorch-fid's form.
@@ -101,7 +101,7 @@ fn npz(path: &Path) -> Result<Source> {
         // The distance does not depend on the number of images; other tools do not write it.
         let n = made_by.as_ref().map_or(mu.len() + 1, |print| print.n_samples);
         let moments = Moments::new(n, mu, sigma).with_context(|| name.to_string())?;
-        return Ok(Source::Statistics(Statistics { moments, made_by }));
+        return Ok(Source::Statistics(Box::new(Statistics { moments, made_by })));
     }
     let key = ["images", "arr_0"].into_iter().find(|key| has(key));
     let key =

@@ -5,9 +5,9 @@ use plotters::style::text_anchor::HPos;
 
 use super::axis::{Axis, Room, Scale};
 use super::csv::{exact, field};
+use super::drawing::Svg;
 use super::ink::{GRID, INK, MUTED, PALETTE, PAPER};
 use super::pen::{FULL, Pen, SMALL, TEXT, fine, text_width, wrap};
-use super::drawing::Svg;
 use super::plot::{PlotError, WIDTH, frame};
 use super::points::{all_hits, hit, words};
 

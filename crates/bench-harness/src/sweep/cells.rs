@@ -91,7 +91,11 @@ pub fn expand(file: &SweepFile, base: Base<'_>) -> Result<Vec<Cell>> {
         base.layers
             .resolve(Some(draft.preset(base)), &draft.words(&file.set, seed))
             .map(|resolved| resolved.experiment)
-            .map_err(|source| SweepError::Cell { path: file.path.clone(), cell: draft.name(), source: Box::new(source) })
+            .map_err(|source| SweepError::Cell {
+                path: file.path.clone(),
+                cell: draft.name(),
+                source: Box::new(source),
+            })
     };
     for when in &file.when {
         let mut next = Vec::new();

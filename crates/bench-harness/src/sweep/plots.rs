@@ -105,7 +105,11 @@ fn effects(effects: &[Effect]) -> Result<Option<Drawn>> {
         return Ok(None);
     }
     let chart = Forest { title: "Main effects".into(), x_label: "cnn-fid".into(), reference: None, groups };
-    Ok(Some(Drawn { name: "main-effects".into(), svg: chart.draw()?.with_csv(csv), caption: "Bars: 95% intervals.".into() }))
+    Ok(Some(Drawn {
+        name: "main-effects".into(),
+        svg: chart.draw()?.with_csv(csv),
+        caption: "Bars: 95% intervals.".into(),
+    }))
 }
 
 fn maps(records: &[&Record], axes: &[String]) -> Result<Vec<Drawn>> {

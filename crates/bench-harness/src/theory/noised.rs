@@ -11,7 +11,7 @@ use gbm_sde::goodness::kolmogorov_smirnov;
 use gbm_sde::{LogNormal, Noise, Stream};
 use ndarray::ArrayView3;
 
-use crate::config::{Coordinate, PixelMap};
+use crate::config::PixelMap;
 use crate::data::Dataset;
 use crate::report::page::{Block, Figure, Section};
 use crate::report::plot::{Chart, Series};
@@ -95,6 +95,7 @@ fn noised(images: ArrayView3<'_, u8>, pixels: PixelMap, r: f64, noise: &Noise) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Coordinate;
     use ndarray::Array3;
 
     #[test]

@@ -109,23 +109,24 @@ def main():
         pytorch_fid.fid_inception_v3 = fetch
         fidelity = FeatureExtractorInceptionV3("inception", ["2048", "logits_unbiased"], str(files["zip.pth"])).eval()
 
-        def dale(images, file, resize):
+        def dale(images, file, resize, *more):
             out = folder / "features.npy"
             done = subprocess.run(
-                [options.dale, "features", images, out, "--features", "inception", "--weights", file, "--resize", resize],
+                [options.dale, "features", images, out, "--features", "inception", "--weights", file, "--resize", resize, *more],
                 capture_output=True, text=True)
             if done.returncode != 0:
                 sys.exit(f"parity-inception: dale: {done.stderr}")
             return np.load(out).astype(np.float64)
 
-        def compare(name, against, file, found, wanted):
+        def compare(name, against, file, found, wanted, what="features"):
             wanted = wanted.numpy().astype(np.float64)
-            size = float(np.sqrt(np.mean(wanted**2)))
+            # Probabilities have a size of their own: 1.
+            size = float(np.sqrt(np.mean(wanted**2))) if what == "features" else 1.0
             off = float(np.abs(found - wanted).max()) / size
-            rows.append({"images": name, "against": against, "file": file, "n": len(wanted), "rms": size, "off": off})
+            rows.append({"of": what, "images": name, "against": against, "file": file, "n": len(wanted), "rms": size, "off": off})
             if not off <= ALLOWED:
                 failed.append(rows[-1])
-            print(f"{name:18} {against:15} {file:20} {off:.1e}")
+            print(f"{what:9} {name:18} {against:15} {file:20} {off:.1e}")
 
         with torch.no_grad():
             for name, bytes_ in images(np.random.default_rng(SEED)).items():
@@ -134,17 +135,19 @@ def main():
                 x = torch.from_numpy(bytes_).permute(0, 3, 1, 2).expand(-1, 3, -1, -1)
                 wanted = ours(x.float() / 255)[0].squeeze(-1).squeeze(-1)
                 compare(name, "pytorch-fid", "zip.pth", dale(path, files["zip.pth"], "pytorch-fid"), wanted)
-                wanted = fidelity(x)[0]
+                wanted, logits = fidelity(x)
                 for file in files if name.startswith("grey") else ["legacy.pth"]:
                     compare(name, "torch-fidelity", file, dale(path, files[file], "tensorflow"), wanted)
+                found = dale(path, files["zip.pth"], "tensorflow", "--classes")
+                compare(name, "torch-fidelity", "zip.pth", found, torch.softmax(logits, 1), "classes")
     record = {"machine": platform.processor() or platform.machine(), "python": platform.python_version(), "seed": SEED, "allowed": ALLOWED,
               "versions": {name: version(name) for name in PACKAGES}, "rows": rows}
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "inception.json").write_text(json.dumps(record, indent=2) + "\n")
     lines = ["# Inception-v3 beside other implementations", "",
-             f"The same random weights (seed {SEED}), 2,048 features; largest difference over the features' root mean square, at most {ALLOWED:g}.", "",
-             "| images | N | against | weights from | largest difference |", "| --- | ---: | --- | --- | ---: |"]
-    lines += [f"| {r['images']} | {r['n']} | {r['against']} | {r['file']} | {r['off']:.1e} |" for r in rows]
+             f"The same random weights (seed {SEED}); 2,048 features, probabilities of 1,008 classes; largest difference, of features over their root mean square, at most {ALLOWED:g}.", "",
+             "| of | images | N | against | weights from | largest difference |", "| --- | --- | ---: | --- | --- | ---: |"]
+    lines += [f"| {r['of']} | {r['images']} | {r['n']} | {r['against']} | {r['file']} | {r['off']:.1e} |" for r in rows]
     lines += ["", ", ".join(f"{k} {v}" for k, v in record["versions"].items()) + f", Python {record['python']}. Command: `just parity-inception`."]
     (options.out / "inception.md").write_text("\n".join(lines) + "\n")
     if failed:

@@ -324,7 +324,7 @@ def speed(program, options):
                 elapsed, values[by] = ours() if by == "metrics" else theirs(rivals[by])
                 seconds[by].append(elapsed)
                 print(f"{number}, {columns} features, round {turn + 1} of {options.rounds}: {by} {elapsed:.2f} s", file=sys.stderr, flush=True)
-        matrices = beyond / (4 * rows * columns)
+        matrices = beyond / (4 * max(rows, points) * columns)
         for by, times in seconds.items():
             ratios = [theirs / own for theirs, own in zip(times, seconds["metrics"])]
             shown = f"{np.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
@@ -338,7 +338,7 @@ def speed(program, options):
             f"float32 features from seed {SEED}, {threads} threads, {cpu()}; {options.rounds} rounds, in each of which every side runs once, in turn first; "
             + ", ".join(f"{name} {number}" for name, number in versions.items()) + f" (`just parity-metrics --speed --rounds {options.rounds}`).", "",
             "| number | features | by | seconds, median (range) | times ours, median of rounds (range) | goal | memory | value |", "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: |"]
-    foot = ["", f"Memory: the highest beyond both inputs, in float32 matrices of {rows:,} rows; the goal is 3. Seconds do not count reading files or "
+    foot = ["", f"Memory: the highest beyond both inputs, in float32 matrices of the larger side; the goal is 3. Seconds do not count reading files or "
             "widening features to float64 for KID. KID's value in float32 is the package's own rounding."]
     write(options.out, "metrics-speed", {"versions": versions, "threads": threads, "cpu": cpu(), "rounds": options.rounds, "runs": record}, head + lines + foot)
 

@@ -155,6 +155,9 @@ enum Command {
         out: PathBuf,
         #[command(flatten)]
         extractor: ExtractorArgs,
+        /// The probabilities of the classes instead
+        #[arg(long)]
+        classes: bool,
     },
     /// The training images nearest to a run's samples, in pixels and in features: pictures and distances
     Neighbours {
@@ -457,13 +460,14 @@ impl Cli {
                 let (preset, experiment) = experiment.resolve(session.device)?;
                 actions::train(&preset, experiment, resume, &session)?;
             }
-            Command::Features { images, out, extractor } => {
-                judge::write_features(&images, &out, &extractor.open(start(search)?.device)?)?;
+            Command::Features { images, out, extractor, classes } => {
+                let wanted = if classes { judge::Wanted::Classes } else { judge::Wanted::Features };
+                judge::write_features(&images, &out, &extractor.open(start(search)?.device)?, wanted)?;
             }
             Command::Metrics { a, b, extractor, seed, write_statistics, json } => {
-                let extractor = extractor.open(start(search)?.device)?;
+                let device = start(search)?.device;
                 let request = judge::Request { sample: a, reference: b, seed, statistics: write_statistics };
-                let found = judge::compare(&request, &extractor)?;
+                let found = judge::compare(&request, || extractor.open(device))?;
                 if json {
                     println!("{}", serde_json::to_string_pretty(&found)?);
                 } else {

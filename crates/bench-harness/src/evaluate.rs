@@ -15,7 +15,7 @@ use tch::{Device, Tensor};
 
 use crate::config::{EvaluationConfig, PixelMap};
 use crate::data::Dataset;
-use crate::extractor::Extractor;
+use crate::extractor::{Extractor, Shape};
 use crate::generate::statistics;
 use crate::levels::LevelLoss;
 use crate::pixels;
@@ -162,7 +162,8 @@ impl Judge {
     /// The protocol of a score of `n_samples` images.
     #[must_use]
     pub fn fingerprint(&self, n_samples: usize) -> Fingerprint {
-        self.extractor.fingerprint(n_samples, self.reference.nrows(), self.split.clone())
+        let shape = Shape { h: 28, w: 28, c: 1 };
+        self.extractor.fingerprint(shape, n_samples, self.reference.nrows(), self.split.clone())
     }
 
     /// How many images of each row to judge, so that all rows have as many: `n`, or all real ones that can be set beside

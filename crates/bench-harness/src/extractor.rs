@@ -47,9 +47,9 @@ pub struct ExtractorArgs {
     /// File with the weights of Inception-v3: .pth (nothing of it is executed) or safetensors
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
-    /// How images are brought to Inception-v3's size
-    #[arg(long, value_enum, default_value = "tensorflow")]
-    pub resize: Resize,
+    /// How images are brought to Inception-v3's size; tensorflow by default
+    #[arg(long, value_enum)]
+    pub resize: Option<Resize>,
 }
 
 impl ExtractorArgs {
@@ -58,7 +58,10 @@ impl ExtractorArgs {
     /// # Errors
     /// If the weights of Inception-v3 are not given, not there, or something else; says where they are published.
     pub fn open(&self, device: Device) -> Result<Extractor> {
-        Extractor::open(self.features, self.weights.as_deref(), self.resize, device)
+        if self.features != Features::Inception && (self.weights.is_some() || self.resize.is_some()) {
+            bail!("--weights and --resize are for --features inception; the other features need neither");
+        }
+        Extractor::open(self.features, self.weights.as_deref(), self.resize.unwrap_or(Resize::Tensorflow), device)
     }
 }
 
@@ -71,6 +74,17 @@ pub enum Extractor {
     Inception(Box<Inception>, Preparation),
     /// The pixels themselves.
     Pixels,
+}
+
+/// Height, width and channels of images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Height in pixels.
+    pub h: usize,
+    /// Width in pixels.
+    pub w: usize,
+    /// Channels.
+    pub c: usize,
 }
 
 /// What an extractor says of N images.
@@ -132,19 +146,22 @@ impl Extractor {
         }
     }
 
-    /// The protocol of a number from `n_samples` images against `n_reference` of `split`.
+    /// The protocol of a number from `n_samples` images of this shape against `n_reference` of `split`.
     #[must_use]
-    pub fn fingerprint(&self, n_samples: usize, n_reference: usize, split: String) -> Fingerprint {
+    pub fn fingerprint(&self, shape: Shape, n_samples: usize, n_reference: usize, split: String) -> Fingerprint {
+        let Shape { h, w, c } = shape;
         let (extractor, resize, channels) = match self {
-            Self::Cnn(which, _) => (which.name(), "none", "grey"),
-            Self::Inception(_, preparation) => ("inception-v3", preparation.name(), "repeat-3"),
-            Self::Pixels => ("pixels", "none", "as they are"),
+            Self::Cnn(which, _) => (which.name(), "none".to_owned(), "grey".to_owned()),
+            Self::Inception(_, preparation) => {
+                ("inception-v3", preparation.name().to_owned(), if c == 1 { "repeat-3" } else { "rgb" }.to_owned())
+            }
+            Self::Pixels => ("pixels", format!("none ({h} × {w})"), format!("{c} as they are")),
         };
         Fingerprint {
             extractor: extractor.to_owned(),
             extractor_sha256: self.sha256().to_owned(),
-            resize: resize.to_owned(),
-            channels: channels.to_owned(),
+            resize,
+            channels,
             n_samples,
             n_reference,
             reference_split: split,
@@ -239,7 +256,8 @@ mod tests {
         let classes = seen.classes.unwrap();
         assert_eq!((seen.features.dim(), classes.dim()), ((3, 128), (3, 10)));
         assert!((classes.row(2).sum() - 1.0).abs() < 1e-6);
-        assert_eq!(cnn.fingerprint(1, 2, "x".to_owned()).extractor, "fashion-mnist-cnn");
+        let print = |c| Extractor::Pixels.fingerprint(Shape { h: 3, w: 4, c }, 1, 2, "x".to_owned());
+        assert_eq!(print(1).comparable(&print(3)).unwrap_err().field, "channels");
     }
 
     #[test]

@@ -50,6 +50,9 @@ fn every_measure_has_a_value_and_few_images_are_warned_of_by_both_numbers() {
         assert!(found[name]["estimate"].is_f64(), "{name}: {found}");
     }
     assert_eq!(found["fingerprint"]["extractor"], "fashion-mnist-cnn");
+    assert!(found["options"]["seed"] == 1 && found["options"]["resampling"]["resamples"].is_u64(), "{found}");
+    let fid = |end: &str| found["fid"][end].as_f64().unwrap();
+    assert!(fid("low") <= fid("estimate") && fid("estimate") <= fid("high"), "{found}");
     assert_eq!((&found["fingerprint"]["n_samples"], &found["fingerprint"]["n_reference"]), (&40.into(), &60.into()));
     let said = stderr(&output);
     assert!(said.contains("a.npy: 40 rows for 128 features") && said.contains("b.npy: 60 rows for 128"), "{said}");
@@ -76,6 +79,18 @@ fn statistics_know_their_features_and_refuse_others() {
         dale(folder.path(), &["metrics", &statistics, &b, "--features", "pixels"]),
         &["a.npz", "`extractor` differs", "mnist-cnn", "pixels"],
     );
+    // Two files of statistics need no network, and unmarked ones have no protocol.
+    let twice = json(&succeeds(dale(folder.path(), &["metrics", &statistics, &statistics, "--json"])));
+    assert!(twice["fid"]["estimate"].as_f64().unwrap() < 1e-9 && twice["fingerprint"]["extractor"] == "mnist-cnn");
+    let unmarked = path("unmarked.npz");
+    let mut npz = ndarray_npy::NpzWriter::new(File::create(&unmarked).unwrap());
+    npz.add_array("mu", &ndarray::Array1::<f32>::zeros(128)).unwrap();
+    npz.add_array("sigma", &Array2::<f32>::eye(128)).unwrap();
+    npz.finish().unwrap();
+    let found = json(&succeeds(dale(folder.path(), &["metrics", &unmarked, &b, "--json"])));
+    assert_eq!(found["fingerprint"]["extractor"], "mnist-cnn or unknown");
+    let found = json(&succeeds(dale(folder.path(), &["metrics", &unmarked, &unmarked, "--json"])));
+    assert!(found["fingerprint"]["extractor"] == "unknown" && found["fingerprint"]["extractor_sha256"] == "");
 }
 
 #[test]
@@ -100,7 +115,7 @@ fn bad_input_is_explained_by_name() {
     let metrics = |a: &str, more: &[&str]| dale(folder.path(), &[&["metrics", a, &good], more].concat());
     fails(metrics(&one, &[]), &["sample features have 1 rows"]);
     fails(metrics(&large, &[]), &["large.npy", "32 × 32", "28 × 28"]);
-    fails(metrics(&large, &["--features", "pixels"]), &["1024", "784", "same extractor"]);
+    fails(metrics(&large, &["--features", "pixels"]), &["large.npy", "`resize` differs", "32 × 32", "28 × 28"]);
     let pictures = folder.path().join("pictures");
     fs::create_dir(&pictures).unwrap();
     let pictures_name = path("pictures");
@@ -115,7 +130,8 @@ fn bad_input_is_explained_by_name() {
     fs::write(path("noise.npz"), b"no archive").unwrap();
     fails(metrics(&path("noise.npz"), &[]), &["noise.npz"]);
     Array2::from_elem((20, 784), f32::NAN).write_npy(File::create(path("nan.npy")).unwrap()).unwrap();
-    fails(metrics(&path("nan.npy"), &["--features", "pixels"]), &["nan.npy", "array of bytes"]);
+    fails(metrics(&path("nan.npy"), &["--features", "pixels"]), &["nan.npy", "<f4", "u8"]);
+    fails(metrics(&good, &["--weights", "x.pth"]), &["--weights", "--features inception"]);
     // Weights: none, none there, something else.
     let inception = |weights: &[&str]| metrics(&good, &[&["--features", "inception"], weights].concat());
     fails(inception(&[]), &["--weights FILE", "6726825d"]);

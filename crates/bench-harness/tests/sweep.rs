@@ -97,7 +97,7 @@ fn a_sweep_goes_on_after_failures_and_shares_trainings() {
 
     let sweep_folder = root.join("runs/sweeps/rates");
     let csv = fs::read_to_string(sweep_folder.join("results.csv")).unwrap();
-    let head = "cell,sampling.sampler,training.rate,seed,status,images,cnn_fid,";
+    let head = "cell,training.rate,sampling.sampler,seed,status,images,cnn_fid,";
     assert!(csv.starts_with(head) && csv.matches(",ok,").count() == 4 && csv.matches(",failed,").count() == 4, "{csv}");
     assert!(fs::read(sweep_folder.join("results.parquet")).unwrap().starts_with(b"PAR1"));
     for name in ["main-effects", "front-calls", "front-seconds"] {

@@ -10,7 +10,8 @@
 //! so a resample costs one product over the rows with wᵢ > 0 (63% of them) and copies nothing.
 //!
 //! Mind that the Fréchet distance is biased upwards by about `1/N`, and a resample adds that bias once more: the mean of the resamples
-//! lies above the estimate. The standard deviation is the number to print beside a distance.
+//! lies above the estimate. The interval is of the distance of N images: the percentiles of the resamples, moved by `estimate − mean`.
+//! It says nothing of the bias that the estimate itself has; for that see [`crate::infinite`].
 
 use faer::Par;
 use ndarray::{Array1, Array2, ArrayView2, Axis};
@@ -26,6 +27,9 @@ use crate::splitmix::SplitMix64;
 
 /// Rows that are squared in one piece.
 const BLOCK_ROWS: usize = 256;
+
+/// Squared spread, in parts of the squared distance from the centre, below which rows are the same.
+const SAME: f64 = 1e-10;
 
 /// Addresses of the two sides' draws.
 const SAMPLE_STREAM: u64 = 0x6669_6401;
@@ -71,9 +75,9 @@ pub struct Bootstrap {
     pub mean: f64,
     /// Standard deviation over the resamples (N − 1).
     pub sd: f64,
-    /// Lower end of the percentile interval.
+    /// Lower end of the interval, not below 0.
     pub low: f64,
-    /// Upper end of the percentile interval.
+    /// Upper end of the interval.
     pub high: f64,
     /// How it was resampled.
     pub options: BootstrapOptions,
@@ -133,8 +137,8 @@ pub fn bootstrap_fid(
         estimate,
         mean,
         sd,
-        low: quantile(&sorted, tail),
-        high: quantile(&sorted, 1.0 - tail),
+        low: (quantile(&sorted, tail) + estimate - mean).max(0.0),
+        high: quantile(&sorted, 1.0 - tail) + estimate - mean,
         options: *options,
         values,
     })
@@ -160,8 +164,13 @@ fn weighted_moments(features: ArrayView2<'_, f32>, center: &Array1<f64>, counts:
         dense::add_gram_lower(&mut scatter, block.slice_axis(Axis(0), (..rows.len()).into()), Par::Seq);
     }
     let delta = sum / n as f64;
+    let raw = scatter.diag().sum();
     dense::add_outer_lower(&mut scatter, -(n as f64), &delta);
     scatter /= (n - 1) as f64;
+    // Rows that are all the same, as in a resample of collapsed images, leave only rounding, which has eigenvalues of both signs.
+    if scatter.diag().sum() * (n - 1) as f64 <= SAME * raw {
+        scatter.fill(0.0);
+    }
     dense::mirror_lower(&mut scatter);
     Moments::from_parts(n as usize, center + &delta, scatter)
 }
@@ -169,6 +178,26 @@ fn weighted_moments(features: ArrayView2<'_, f32>, center: &Array1<f64>, counts:
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn collapsed_and_tiny_sets_have_a_spread_too() {
+        let mut generator = SplitMix64::new(5);
+        let mut draw =
+            |rows| Array2::from_shape_fn((rows, 6), |_| (generator.next_u64() >> 40) as f32 / (1 << 24) as f32);
+        let reference = draw(50);
+        for (rows, same) in [(2, 0), (3, 0), (40, 39), (40, 40), (200, 198)] {
+            let mut sample = draw(rows);
+            let first = sample.row(0).to_owned();
+            for i in 0..same {
+                sample.row_mut(i).assign(&first);
+            }
+            let found = bootstrap_fid(sample.view(), reference.view(), &BootstrapOptions::default()).unwrap();
+            assert!(
+                found.low - 1e-12 <= found.estimate && found.estimate <= found.high + 1e-12 && found.sd.is_finite(),
+                "{rows}: {found:?}"
+            );
+        }
+    }
 
     #[test]
     fn weights_are_repeated_rows() {

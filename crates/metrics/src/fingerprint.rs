@@ -18,9 +18,9 @@ pub struct Fingerprint {
     pub resize: String,
     /// How channels were made, for instance `grey` or `repeat-3`.
     pub channels: String,
-    /// Images on the sample side.
+    /// Images on the sample side; 0 where nobody knows.
     pub n_samples: usize,
-    /// Images on the reference side.
+    /// Images on the reference side; 0 where nobody knows.
     pub n_reference: usize,
     /// The reference images: data set and split, for instance `mnist/test`.
     pub reference_split: String,
@@ -98,13 +98,14 @@ impl fmt::Display for Fingerprint {
         if !self.extractor_sha256.is_empty() {
             write!(f, " ({})", self.extractor_sha256.chars().take(8).collect::<String>())?;
         }
+        let count = |n: usize| if n == 0 { "unknown".to_owned() } else { n.to_string() };
         write!(
             f,
             ", resize {}, {}, N {} against {} of {}, {}, {}",
             self.resize,
             self.channels,
-            self.n_samples,
-            self.n_reference,
+            count(self.n_samples),
+            count(self.n_reference),
             self.reference_split,
             self.dtype,
             self.library_version
@@ -174,5 +175,7 @@ mod tests {
             example().to_string(),
             "mnist-cnn (0123abcd), resize none, grey, N 10000 against 9999 of mnist/test, f32, 0.1.0"
         );
+        let unknown = Fingerprint { n_samples: 0, ..example() };
+        assert!(unknown.to_string().contains("N unknown against 9999"));
     }
 }

@@ -140,7 +140,7 @@ fn the_bootstrap_spread_is_the_spread_of_fresh_draws() {
     assert!((mean - 4.0).abs() < 0.1, "{mean}");
     assert!((boot.sd / sd - 1.0).abs() < 0.4, "{} against {sd}", boot.sd);
     assert!(boot.low < 4.0 && 4.0 < boot.high, "{boot:?}");
-    assert!(boot.low < boot.mean && boot.mean < boot.high);
+    assert!(boot.low < boot.estimate && boot.estimate < boot.high);
 }
 
 #[test]

@@ -1,15 +1,22 @@
 //! One side of a comparison: images from wherever they lie, or the moments of their features.
 
+use std::any::type_name;
 use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use metrics::{Fingerprint, Moments};
 use models::write::write_atomically;
 use ndarray::{Array1, Array2, Array3, Array4, ArrayD, Axis, Ix3, Ix4};
-use ndarray_npy::{NpzReader, NpzWriter, ReadNpyExt};
+use ndarray_npy::{NpzWriter, ReadNpyError, ReadNpyExt, ReadableElement};
+use sha2::{Digest as _, Sha256};
+use zip::ZipArchive;
 
 use crate::data::idx::parse_images;
+
+/// Endings of pictures that are not read.
+const OTHER_PICTURES: [&str; 7] = ["jpg", "jpeg", "gif", "bmp", "tif", "tiff", "webp"];
 
 /// Name of our mark in a file of statistics.
 const MARK: &str = "dale";
@@ -21,6 +28,29 @@ pub enum Source {
     Images(Array4<u8>),
     /// Moments of features.
     Statistics(Box<Statistics>),
+}
+
+impl Source {
+    /// The first digits of a SHA-256 of the images or moments: what tells references of one name apart.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        let mut numbers = |values: &mut dyn Iterator<Item = &f64>| values.for_each(|v| hash.update(v.to_le_bytes()));
+        match self {
+            Self::Images(images) => {
+                hash.update(format!("{:?}", images.dim()));
+                match images.as_slice() {
+                    Some(bytes) => hash.update(bytes),
+                    None => images.iter().for_each(|byte| hash.update([*byte])),
+                }
+            }
+            Self::Statistics(found) => {
+                numbers(&mut found.moments.mean().iter());
+                numbers(&mut found.moments.cov().iter());
+            }
+        }
+        hash.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 /// Mean (`mu`) and covariance (`sigma`) of features in pytorch-fid's form.
@@ -48,10 +78,8 @@ impl Source {
         match ending {
             "npz" => npz(path),
             "npy" => {
-                let file = File::open(path).with_context(|| name.to_string())?;
-                let array =
-                    ArrayD::<u8>::read_npy(file).with_context(|| format!("{name}: not an array of bytes (uint8)"))?;
-                images(array).with_context(|| name.to_string())
+                let bytes = std::fs::read(path).with_context(|| name.to_string())?;
+                images(array(&bytes).with_context(|| name.to_string())?).with_context(|| name.to_string())
             }
             _ if path.is_file() => {
                 let bytes = std::fs::read(path).with_context(|| name.to_string())?;
@@ -70,29 +98,67 @@ fn images(array: ArrayD<u8>) -> Result<Source> {
         4 => array.into_dimensionality::<Ix4>()?,
         _ => bail!("an array of shape {shape:?}; images are N × H × W or N × H × W × C"),
     };
-    if found.is_empty() || found.dim().3 > 4 {
+    if found.is_empty() {
+        bail!("no images: an array of shape {shape:?}");
+    }
+    if found.dim().3 > 4 {
         bail!("an array of shape {shape:?}; images are N × H × W or N × H × W × C with at most 4 channels");
     }
     Ok(Source::Images(found))
 }
 
+/// An array in numpy's form. Its header is believed only as far as there are bytes: a damaged one asks for any amount of memory.
+fn array<T: ReadableElement>(bytes: &[u8]) -> Result<ArrayD<T>> {
+    let claimed = claimed(bytes).context("not an array in numpy's form, or a damaged one")?;
+    let most = bytes.len() / size_of::<T>();
+    if claimed > most {
+        bail!("cut short: {claimed} numbers are announced, and there is room for {most}");
+    }
+    ArrayD::<T>::read_npy(bytes).map_err(|error| match error {
+        ReadNpyError::WrongDescriptor(found) => anyhow!("an array of {found}, not of {}", type_name::<T>()),
+        other => anyhow!(other),
+    })
+}
+
+/// How many numbers the header of an array announces.
+fn claimed(bytes: &[u8]) -> Option<usize> {
+    let head = bytes.strip_prefix(b"\x93NUMPY")?;
+    let text = String::from_utf8_lossy(&head[..head.len().min(1 << 16)]);
+    let (_, shape) = text.split_once("'shape':")?;
+    let (shape, _) = shape.trim_start().strip_prefix('(')?.split_once(')')?;
+    let mut lengths = shape.split(',').map(str::trim).filter(|length| !length.is_empty());
+    lengths.try_fold(1_usize, |product, length| product.checked_mul(length.parse().ok()?))
+}
+
 fn npz(path: &Path) -> Result<Source> {
     let name = path.display();
-    let open = || -> Result<NpzReader<File>> {
-        NpzReader::new(File::open(path).with_context(|| name.to_string())?)
-            .map_err(|_| anyhow!("{name}: not an .npz archive, or a damaged one"))
-    };
-    let names = open()?.names().with_context(|| name.to_string())?;
+    let file = File::open(path).with_context(|| name.to_string())?;
+    let mut archive = ZipArchive::new(file).map_err(|_| anyhow!("{name}: not an .npz archive, or a damaged one"))?;
+    let names: Vec<String> = archive.file_names().map(str::to_owned).collect();
     let has = |key: &str| names.iter().any(|n| n.trim_end_matches(".npy") == key);
+    let mut entry = |key: &str| -> Result<Vec<u8>> {
+        let full = names.iter().find(|n| n.trim_end_matches(".npy") == key).map_or(key, String::as_str);
+        let mut bytes = Vec::new();
+        let mut entry = archive.by_name(full).map_err(|e| anyhow!("{name}: {key}: {e}"))?;
+        entry.read_to_end(&mut bytes).with_context(|| format!("{name}: {key}"))?;
+        Ok(bytes)
+    };
     if has("mu") && has("sigma") {
-        let mu: Array1<f64> = open()?.by_name("mu").with_context(|| format!("{name}: mu"))?;
-        let sigma: Array2<f64> = open()?.by_name("sigma").with_context(|| format!("{name}: sigma"))?;
+        let mut numbers = |key: &str| -> Result<ArrayD<f64>> {
+            let bytes = entry(key)?;
+            // Some tools write single precision.
+            array::<f64>(&bytes)
+                .or_else(|error| array::<f32>(&bytes).map(|found| found.mapv(f64::from)).map_err(|_| error))
+                .with_context(|| format!("{name}: {key}"))
+        };
+        let mu: Array1<f64> = numbers("mu")?.into_dimensionality().with_context(|| format!("{name}: mu"))?;
+        let sigma: Array2<f64> = numbers("sigma")?.into_dimensionality().with_context(|| format!("{name}: sigma"))?;
         if sigma.dim() != (mu.len(), mu.len()) {
             bail!("{name}: mu has {} numbers and sigma is {:?}", mu.len(), sigma.dim());
         }
         let made_by = if has(MARK) {
-            let bytes: Array1<u8> = open()?.by_name(MARK).with_context(|| format!("{name}: {MARK}"))?;
-            let bytes = bytes.to_vec();
+            let bytes = array::<u8>(&entry(MARK)?).with_context(|| format!("{name}: {MARK}"))?.into_iter();
+            let bytes: Vec<u8> = bytes.collect();
             let print: Fingerprint = serde_json::from_slice(&bytes).with_context(|| format!("{name}: {MARK}"))?;
             Some(print)
         } else {
@@ -106,16 +172,22 @@ fn npz(path: &Path) -> Result<Source> {
     let key = ["images", "arr_0"].into_iter().find(|key| has(key));
     let key =
         key.with_context(|| format!("{name}: neither `images`, `arr_0` nor `mu` and `sigma`; it has {names:?}"))?;
-    let array: ArrayD<u8> =
-        open()?.by_name(key).with_context(|| format!("{name}: {key} is not an array of bytes (uint8)"))?;
-    images(array).with_context(|| name.to_string())
+    images(array(&entry(key)?).with_context(|| format!("{name}: {key}"))?).with_context(|| name.to_string())
 }
 
 /// All PNG pictures of a folder, in the order of their names.
 fn pictures(folder: &Path) -> Result<Source> {
     let entries = std::fs::read_dir(folder).with_context(|| folder.display().to_string())?;
-    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("png")));
+    let paths: std::io::Result<Vec<PathBuf>> = entries.map(|entry| Ok(entry?.path())).collect();
+    let mut paths = paths.with_context(|| folder.display().to_string())?;
+    let ends_in = |path: &PathBuf, endings: &[&str]| {
+        path.extension().is_some_and(|e| endings.iter().any(|ending| e.eq_ignore_ascii_case(ending)))
+    };
+    let others = paths.iter().filter(|path| ends_in(path, &OTHER_PICTURES)).count();
+    if others > 0 {
+        tracing::warn!("{}: {others} pictures that are not PNG are left out", folder.display());
+    }
+    paths.retain(|path| ends_in(path, &["png"]));
     paths.sort();
     let Some(first) = paths.first() else {
         bail!("{}: no PNG pictures and no samples.npz are there", folder.display())
@@ -174,7 +246,7 @@ impl Statistics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::extractor::Extractor;
+    use crate::extractor::{Extractor, Shape};
     use crate::report::image::Png;
 
     fn message(path: &Path) -> String {
@@ -202,13 +274,21 @@ mod tests {
         let path = folder.path().join("a.npz");
         let mean = Array1::from(vec![1.0, 2.0]);
         let cov = Array2::from_diag(&Array1::from(vec![3.0, 4.0]));
-        let print = Extractor::Pixels.fingerprint(10, 0, String::new());
+        let print = Extractor::Pixels.fingerprint(Shape { h: 1, w: 2, c: 1 }, 10, 0, String::new());
         for made_by in [None, Some(print)] {
             let moments = Moments::new(10, mean.clone(), cov.clone()).unwrap();
             Statistics { moments, made_by: made_by.clone() }.write(&path).unwrap();
             let Source::Statistics(found) = Source::read(&path).unwrap() else { panic!("no statistics") };
             assert!(found.moments.mean() == mean && found.moments.cov() == cov && found.made_by == made_by);
         }
+        // Half of it, and an array that says that it is larger than any memory.
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+        assert!(message(&path).contains("a.npz"));
+        let array = folder.path().join("a.npy");
+        let head = format!("{:<117}\n", "{'descr': '|u1', 'fortran_order': False, 'shape': (1000000000000, 28, 28), }");
+        std::fs::write(&array, [b"\x93NUMPY\x01\x00\x76\x00", head.as_bytes(), &[0; 784]].concat()).unwrap();
+        assert!(message(&array).contains("a.npy: cut short: 784000000000000 numbers"), "{}", message(&array));
         std::fs::write(&path, b"PK nothing").unwrap();
         assert!(message(&path).contains("a.npz"));
         assert!(message(&folder.path().join("b")).contains("no such file or folder"));

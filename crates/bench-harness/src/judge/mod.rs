@@ -204,7 +204,10 @@ pub fn table(found: &Value) -> Result<String> {
         let cell = value["sd"].as_f64().map_or(Cell::Number(estimate), |sd| Cell::Spread(estimate, sd));
         let more = match (value["low"].as_f64(), value["high"].as_f64(), value["p_value"].as_f64()) {
             (Some(low), Some(high), _) => format!("{low:.4} to {high:.4}"),
-            (_, _, Some(p)) => format!("p = {p:.3}, {} degrees of freedom", value["freedom"]),
+            (_, _, Some(p)) => {
+                let p = if p < 5e-4 { "p < 0.001".to_owned() } else { format!("p = {p:.3}") };
+                format!("{p}, {} degrees of freedom", value["freedom"])
+            }
             _ => value["spread"].as_str().map(|what| format!("± is {what}")).unwrap_or_default(),
         };
         table.push(vec![name.replace('_', " ").as_str().into(), cell, more.as_str().into()])?;

@@ -11,17 +11,19 @@ use tch::Device;
 
 use models::classifier::Shipped;
 
+use self::arguments::{ExperimentArgs, LikelihoodArgs, SampleArgs};
 use crate::compare::Request;
-use crate::config::{Experiment, Resolved, schema, shipped};
+use crate::config::{schema, shipped};
 use crate::data::{Depth, FetchPolicy, Search};
 use crate::extractor::ExtractorArgs;
 use crate::log::RunLog;
 use crate::run::stored_experiment;
 use crate::session::{Interrupted, Session};
 use crate::{
-    actions, dales_law, features, gpu_check, judge, likelihood, loading, model_show, nearest, orders, reproduce, sweep,
-    training,
+    actions, dales_law, features, gpu_check, judge, loading, model_show, nearest, orders, reproduce, sweep, training,
 };
+
+mod arguments;
 
 /// Multiplicative diffusion: generate images by reversing geometric Brownian motion.
 #[derive(Debug, Parser)]
@@ -269,94 +271,6 @@ enum Command {
     },
 }
 
-#[derive(Debug, Args)]
-struct ExperimentArgs {
-    /// A file, or the name of one in experiments/
-    #[arg(default_value = "mnist")]
-    experiment: String,
-    /// A preset of that experiment; auto takes gpu where one can be used, else cpu
-    #[arg(long, default_value = "auto")]
-    preset: String,
-    /// Change a setting, e.g. --set training.steps=500
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    set: Vec<String>,
-}
-
-#[derive(Debug, Args)]
-struct SampleArgs {
-    /// A run's folder, or one under results/
-    #[arg(default_value = "results/mnist-cpu")]
-    run: PathBuf,
-    /// How many images
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
-    n: u32,
-    /// Picture (.png) or array (.npz) to write
-    #[arg(long, default_value = "samples.png")]
-    out: PathBuf,
-    /// Another seed than the run's
-    #[arg(long)]
-    seed: Option<u64>,
-    /// Other weights than the run's, such as `dale average` makes
-    #[arg(long, value_name = "FILE")]
-    weights: Option<PathBuf>,
-    /// Change a setting of sampling, e.g. --set sampling.sampler.kind=dale-langevin
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    set: Vec<String>,
-}
-
-#[derive(Debug, Args)]
-struct LikelihoodArgs {
-    /// A run's folder, or one under results/
-    #[arg(default_value = "results/mnist-cpu")]
-    run: PathBuf,
-    /// How many images, from the first on
-    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
-    n: u32,
-    /// Whose images
-    #[arg(long, value_enum, default_value_t)]
-    split: likelihood::Split,
-    /// Steps of Heun's method, two network calls each
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    steps: u32,
-    /// Instead, the adaptive method with this tolerance, in nats for each step
-    #[arg(long, value_name = "NATS")]
-    tolerance: Option<f64>,
-    /// Random probes for each image, one backward pass each
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    probes: u32,
-    /// The exact trace instead: as many backward passes as pixels, for a few images
-    #[arg(long, conflicts_with = "probes")]
-    exact: bool,
-    /// Level of the density; by default the lowest that the network was trained at
-    #[arg(long)]
-    r_min: Option<f64>,
-    /// Level of the prior; by default where the run's sampling starts
-    #[arg(long)]
-    r_max: Option<f64>,
-    /// Another seed than the run's
-    #[arg(long)]
-    seed: Option<u64>,
-    /// Folder for likelihood.json
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-}
-
-impl LikelihoodArgs {
-    fn request(&self) -> likelihood::Request {
-        likelihood::Request {
-            n: self.n as usize,
-            split: self.split,
-            // The adaptive method chooses its own steps; its grid is where the progress bar moves.
-            steps: if self.tolerance.is_some() { 32 } else { self.steps as usize },
-            tolerance: self.tolerance,
-            probes: (!self.exact).then_some(self.probes),
-            r_min: self.r_min,
-            r_max: self.r_max,
-            seed: self.seed,
-        }
-    }
-}
-
 #[derive(Debug, Subcommand)]
 enum DataAction {
     /// Where each data set is
@@ -557,31 +471,6 @@ fn worker_options(data_dir: Option<&Path>, offline: bool, device: DeviceChoice, 
     options.extend(data_dir.into_iter().flat_map(|dir| ["--data-dir".into(), dir.into()]));
     options.extend(offline.then(|| "--offline".into()));
     options
-}
-
-impl ExperimentArgs {
-    fn resolve(&self, device: Device) -> Result<(String, Experiment)> {
-        let (preset, resolved) = self.resolve_with_origins(device)?;
-        Ok((preset, resolved.experiment))
-    }
-
-    fn resolve_with_origins(&self, device: Device) -> Result<(String, Resolved)> {
-        let layers = shipped::find(&self.experiment)?;
-        if self.preset == "auto" && layers.presets().is_empty() {
-            return Ok(("plain".to_owned(), layers.resolve(None, &self.set)?));
-        }
-        let preset = if self.preset == "auto" {
-            let chosen = if device.is_cuda() { "gpu" } else { "cpu" };
-            tracing::info!(
-                "preset: {chosen}, because a GPU {} be used",
-                if device.is_cuda() { "can" } else { "cannot" }
-            );
-            chosen
-        } else {
-            &self.preset
-        };
-        Ok((preset.to_owned(), layers.resolve(Some(preset), &self.set)?))
-    }
 }
 
 /// Parses the command line and runs it; the process's exit code. `log` is where a run's log goes.

@@ -12,6 +12,7 @@ use models::inception::{Inception, PUBLISHED, Preparation};
 use ndarray::{Array2, ArrayView3, ArrayView4, Axis};
 use tch::{Device, Tensor};
 
+use crate::pixels::channels_first;
 use crate::progress::Progress;
 
 /// What images are compared by, as asked on the command line.
@@ -197,7 +198,8 @@ impl Extractor {
                     );
                 }
                 let mut progress = Progress::new(label, "images", n as u64);
-                let seen = classifier.features(&channels_first(images)?, |done| progress.set(done as u64))?;
+                let seen =
+                    classifier.features(&channels_first(images, Device::Cpu)?, |done| progress.set(done as u64))?;
                 progress.finish();
                 let classes = classifier.probabilities(&seen)?;
                 Ok(Seen { features: to_rows(&seen)?, classes: Some(to_rows(&classes)?) })
@@ -207,7 +209,8 @@ impl Extractor {
                     bail!("{label}: images with {c} channels; Inception-v3 sees one (repeated) or three");
                 }
                 let mut progress = Progress::new(label, "images", n as u64);
-                let seen = network.see(&channels_first(images)?, *preparation, |done| progress.set(done as u64))?;
+                let seen = network
+                    .see(&channels_first(images, Device::Cpu)?, *preparation, |done| progress.set(done as u64))?;
                 progress.finish();
                 let classes = seen.classes.as_ref().map(to_rows).transpose()?;
                 Ok(Seen { features: to_rows(&seen.features)?, classes })
@@ -221,14 +224,6 @@ impl Extractor {
 pub fn label(path: &Path) -> String {
     path.file_name()
         .map_or_else(|| PathBuf::from(path).display().to_string(), |name| name.to_string_lossy().into_owned())
-}
-
-/// Images N × H × W × C as a tensor `[N, C, H, W]` of bytes.
-fn channels_first(images: ArrayView4<'_, u8>) -> Result<Tensor> {
-    let moved = images.permuted_axes([0, 3, 1, 2]);
-    let shape: Vec<i64> = moved.shape().iter().map(|&n| n as i64).collect();
-    let values: Vec<u8> = moved.iter().copied().collect();
-    Ok(Tensor::f_from_slice(&values)?.f_view(shape.as_slice())?)
 }
 
 fn to_rows(tensor: &Tensor) -> Result<Array2<f32>> {

@@ -4,7 +4,7 @@
 
 use gbm_sde::noise::{Noise, Stream};
 use models::Result;
-use ndarray::{Array2, Array3, ArrayView3};
+use ndarray::{Array2, Array3, ArrayView3, ArrayView4, Axis};
 use score_match::DataMoments;
 use tch::{Device, Kind, Tensor};
 
@@ -80,10 +80,18 @@ impl PixelMap {
 /// # Errors
 /// If libtorch refuses.
 pub fn to_tensor(images: ArrayView3<'_, u8>, device: Device) -> Result<Tensor> {
-    let (n, h, w) = images.dim();
-    let values: Vec<u8> = images.iter().copied().collect();
-    let shape = [n as i64, 1, h as i64, w as i64];
-    Ok(Tensor::f_from_slice(&values)?.f_view(shape)?.f_to_device(device)?)
+    channels_first(images.insert_axis(Axis(3)), device)
+}
+
+/// Images N × H × W × C as a tensor `[N, C, H, W]` of bytes.
+///
+/// # Errors
+/// If libtorch refuses.
+pub fn channels_first(images: ArrayView4<'_, u8>, device: Device) -> Result<Tensor> {
+    let moved = images.permuted_axes([0, 3, 1, 2]);
+    let shape: Vec<i64> = moved.shape().iter().map(|&n| n as i64).collect();
+    let values: Vec<u8> = moved.iter().copied().collect();
+    Ok(Tensor::f_from_slice(&values)?.f_view(shape.as_slice())?.f_to_device(device)?)
 }
 
 /// The inverse of [`to_tensor`].

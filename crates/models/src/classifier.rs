@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 
 use gbm_sde::noise::{Noise, Stream};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::layers::{Conv, Linear, Start};
 use crate::optim::{Adam, AdamConfig, Guard};
 use crate::params::{Flat, Gradient, Layout, Weights};
+use crate::pth::sha256_of_bytes;
 use crate::{ModelError, Result};
 
 /// Number of features.
@@ -178,7 +178,7 @@ impl Classifier {
     /// If the embedded weights are not those whose hash is pinned.
     pub fn shipped(which: Shipped, device: Device) -> Result<Self> {
         let path = PathBuf::from(format!("{}.safetensors (embedded)", which.name()));
-        let (found, expected) = (hex(which.bytes()), which.sha256());
+        let (found, expected) = (sha256_of_bytes(which.bytes()), which.sha256());
         if found != expected {
             return Err(ModelError::Checkpoint { path, reason: format!("SHA-256 {found}, expected {expected}") });
         }
@@ -202,7 +202,7 @@ impl Classifier {
             values.extend(view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])));
         }
         let flat = Flat::from_tensor(&network.layout, Tensor::from_slice(&values).f_to_device(device)?)?;
-        Self::new(network, flat, hex(bytes))
+        Self::new(network, flat, sha256_of_bytes(bytes))
     }
 
     fn new(network: Network, flat: Flat, sha256: String) -> Result<Self> {
@@ -340,7 +340,7 @@ pub fn train(
         }
     }
     let mut classifier = Classifier::new(network, flat, String::new())?;
-    classifier.sha256 = hex(&classifier.to_bytes()?);
+    classifier.sha256 = sha256_of_bytes(&classifier.to_bytes()?);
     Ok(classifier)
 }
 
@@ -356,10 +356,6 @@ fn shifted(u: &Tensor, noise: &Noise, step: u64, most: i64) -> Result<Tensor> {
         Ok(padded.f_narrow(0, i, 1)?.f_narrow(2, place / span, h)?.f_narrow(3, place % span, w)?)
     });
     Ok(Tensor::f_cat(&parts.collect::<Result<Vec<_>>>()?, 0)?)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 
 #[cfg(test)]

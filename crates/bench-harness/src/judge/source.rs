@@ -10,9 +10,9 @@ use metrics::{Fingerprint, Moments};
 use models::write::write_atomically;
 use ndarray::{Array1, Array2, Array3, Array4, ArrayD, Axis, Ix3, Ix4};
 use ndarray_npy::{NpzWriter, ReadNpyError, ReadNpyExt, ReadableElement};
-use sha2::{Digest as _, Sha256};
 use zip::ZipArchive;
 
+use crate::data::digest::sha256_hex_of_parts;
 use crate::data::idx::parse_images;
 
 /// Endings of pictures that are not read.
@@ -34,22 +34,19 @@ impl Source {
     /// The first digits of a SHA-256 of the images or moments: what tells references of one name apart.
     #[must_use]
     pub fn digest(&self) -> String {
-        let mut hash = Sha256::new();
-        let mut numbers = |values: &mut dyn Iterator<Item = &f64>| values.for_each(|v| hash.update(v.to_le_bytes()));
-        match self {
+        let mut hash = match self {
             Self::Images(images) => {
-                hash.update(format!("{:?}", images.dim()));
-                match images.as_slice() {
-                    Some(bytes) => hash.update(bytes),
-                    None => images.iter().for_each(|byte| hash.update([*byte])),
-                }
+                let (shape, bytes) = (format!("{:?}", images.dim()), images.as_standard_layout());
+                sha256_hex_of_parts([shape.as_bytes(), bytes.as_slice().unwrap_or_default()])
             }
             Self::Statistics(found) => {
-                numbers(&mut found.moments.mean().iter());
-                numbers(&mut found.moments.cov().iter());
+                let numbers = found.moments.mean().iter().chain(found.moments.cov());
+                let bytes: Vec<u8> = numbers.flat_map(|v| v.to_le_bytes()).collect();
+                sha256_hex_of_parts([bytes.as_slice()])
             }
-        }
-        hash.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+        };
+        hash.truncate(8);
+        hash
     }
 }
 

@@ -1,7 +1,7 @@
 //! Numbers as comma-separated values, RFC 4180, and links that hold them.
 
 /// One field, in quotes where it needs them.
-pub(super) fn field(text: &str) -> String {
+pub(crate) fn field(text: &str) -> String {
     if text.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
 }
 

@@ -30,7 +30,7 @@ pub mod plot;
 pub mod table;
 
 mod check;
-mod csv;
+pub(crate) mod csv;
 mod drawing;
 mod figure;
 mod ink;

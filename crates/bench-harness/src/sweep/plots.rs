@@ -6,8 +6,9 @@ use anyhow::Result;
 
 use super::effects::{Effect, Setting, front, labels, main_effects, mean, settings, varied};
 use super::record::{Record, Status};
-use super::results::{axes, field};
+use super::results::axes;
 use crate::report::axis::Scale;
+use crate::report::csv::field;
 use crate::report::forest::{Forest, Group, Row};
 use crate::report::heat::Heat;
 use crate::report::page::{Banner, Block, Card, Figure, Page, Section};

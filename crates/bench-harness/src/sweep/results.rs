@@ -13,6 +13,7 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::Type;
 
 use super::record::{Outcome, Record, Status};
+use crate::report::csv::field;
 
 /// Values of a column; none where a cell has none.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,12 +78,6 @@ pub fn columns(records: &[Record]) -> Vec<Column> {
     ];
     columns.extend(rest.map(|(name, values)| (name.to_owned(), values)));
     columns
-}
-
-/// A field of a CSV file, quoted where it must be.
-#[must_use]
-pub fn field(text: &str) -> String {
-    if text.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
 }
 
 /// The columns as CSV; missing values are empty.

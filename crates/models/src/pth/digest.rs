@@ -1,4 +1,4 @@
-//! SHA-256 of a file, piece by piece.
+//! SHA-256 of bytes, and of a file piece by piece.
 
 use std::path::Path;
 
@@ -6,6 +6,15 @@ use sha2::{Digest, Sha256};
 
 use super::error::PthError;
 use super::{Flaw, at};
+
+/// The SHA-256 of bytes in lower-case hexadecimal digits.
+pub(crate) fn sha256_of_bytes(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|b| format!("{b:02x}")).collect()
+}
 
 /// The SHA-256 of a file in lower-case hexadecimal digits.
 ///
@@ -16,6 +25,6 @@ pub fn sha256_of(path: &Path) -> Result<String, PthError> {
         std::io::Seek::rewind(&mut file)?;
         let mut hasher = Sha256::new();
         std::io::copy(&mut file, &mut hasher).map_err(Flaw::Io)?;
-        Ok(hasher.finalize().iter().map(|b| format!("{b:02x}")).collect())
+        Ok(hex(&hasher.finalize()))
     })
 }

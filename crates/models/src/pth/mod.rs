@@ -40,6 +40,7 @@ use self::tensor::Places;
 use self::zip::Archive;
 
 pub use self::digest::sha256_of;
+pub(crate) use self::digest::sha256_of_bytes;
 pub use self::error::{Flaw, PthError};
 
 /// A tensor: its numbers in row-major order.

@@ -236,9 +236,9 @@ enum Command {
         #[command(subcommand)]
         action: ConfigAction,
     },
-    /// Copy what ships of a finished run: weights in half precision, grid, metrics, settings
+    /// Copy what ships of a finished run: weights in half precision, grid, metrics, settings; or of a sweep: records, grids, curves
     Export {
-        /// The run's folder
+        /// The run's folder, or a sweep's
         run: PathBuf,
         /// Where to, e.g. results/mnist-cpu
         folder: PathBuf,

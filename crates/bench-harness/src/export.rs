@@ -1,4 +1,4 @@
-//! `dale export`: what ships of a finished run.
+//! `dale export`: what ships of a finished run, or of a sweep.
 
 use std::fs;
 use std::path::Path;
@@ -11,16 +11,21 @@ use tch::Device;
 
 use crate::evaluate::Evaluation;
 use crate::run::Run;
+use crate::sweep::keep;
 use crate::training::checkpoints::Checkpoints;
 
 /// Files that are copied as they are.
 const COPIED: [&str; 5] = ["config.toml", "manifest.json", "metrics.json", "metrics.jsonl", "report.html"];
 
-/// Copies settings, metrics and figures of `run` into `folder`, with the averaged weights in half precision.
+/// Copies settings, metrics and figures of `run` into `folder`, with the averaged weights in half precision; of a sweep, as
+/// [`keep::export`].
 ///
 /// # Errors
 /// If the run is not finished or a file cannot be written.
 pub fn export(run: &Path, folder: &Path) -> Result<()> {
+    if run.join("sweep.toml").is_file() {
+        return keep::export(run, folder);
+    }
     let source = Checkpoints::new(run.join("checkpoints")).weights();
     let loaded = checkpoint::load(&source, Device::Cpu).context("is the run finished?")?;
     let planned = Run::existing(run, loaded.header.stage.clone())?;

@@ -3,7 +3,6 @@
 use std::fs;
 
 use anyhow::{Context, Result};
-use serde::Deserialize;
 use serde_json::Value;
 
 use crate::evaluate::{Score, TrainingLevel};
@@ -11,6 +10,7 @@ use crate::report::axis::Scale;
 use crate::report::plot::{Chart, Mark, Rule, Series};
 use crate::run::Run;
 use crate::training::bins::BinLoss;
+use crate::training::watch::Quality;
 
 /// Lines of the log that are averaged to a point of a level's curve: about so many points remain.
 const POINTS: usize = 40;
@@ -30,14 +30,7 @@ struct Line {
 #[derive(Debug)]
 pub(super) struct Curves {
     lines: Vec<Line>,
-    quality: Vec<Judged>,
-}
-
-/// One line of `quality.jsonl`.
-#[derive(Debug, Deserialize)]
-struct Judged {
-    seconds: f64,
-    score: Score,
+    quality: Vec<Quality>,
 }
 
 impl Curves {
@@ -45,9 +38,7 @@ impl Curves {
     pub(super) fn read(run: &Run) -> Result<Self> {
         let path = run.folder.join("metrics.jsonl");
         let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        // A run that did not judge while training has no such file.
-        let judged = fs::read_to_string(run.folder.join("quality.jsonl")).unwrap_or_default();
-        let quality = judged.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let quality = Quality::read(&run.folder.join("quality.jsonl"));
         Ok(Self { lines: text.lines().filter_map(line).collect(), quality })
     }
 

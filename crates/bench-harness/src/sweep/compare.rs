@@ -108,7 +108,7 @@ pub fn compare(a: &Path, b: &Path, root: &Path) -> Result<Table> {
     Ok(table)
 }
 
-fn folder(given: &Path, root: &Path) -> Result<PathBuf> {
+pub(super) fn folder(given: &Path, root: &Path) -> Result<PathBuf> {
     let named = root.join("sweeps").join(given);
     match [given, &named].into_iter().find(|folder| folder.is_dir()) {
         Some(folder) => Ok(folder.to_owned()),

@@ -16,6 +16,8 @@ pub struct Mean {
     pub low: f64,
     /// Upper end.
     pub high: f64,
+    /// Standard deviation of the numbers; of one alone, that of its resamples.
+    pub sd: f64,
 }
 
 impl Mean {
@@ -24,15 +26,15 @@ impl Mean {
     pub fn of(values: &[f64], sd: f64) -> Option<Self> {
         let n = values.len();
         let mean = values.iter().sum::<f64>() / n as f64;
-        let half = match n {
+        let (sd, half) = match n {
             0 => return None,
-            1 => 1.96 * sd,
+            1 => (sd, 1.96 * sd),
             _ => {
                 let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1) as f64;
-                student(n - 1) * (variance / n as f64).sqrt()
+                (variance.sqrt(), student(n - 1) * (variance / n as f64).sqrt())
             }
         };
-        Some(Self { n, mean, low: mean - half, high: mean + half })
+        Some(Self { n, mean, low: mean - half, high: mean + half, sd })
     }
 }
 
@@ -109,10 +111,16 @@ pub struct Setting {
     pub settings: Vec<(String, String)>,
     /// Mean `cnn-fid`.
     pub quality: Mean,
+    /// Mean kernel distance.
+    pub kid: Mean,
+    /// Images of each cell.
+    pub images: usize,
     /// Mean of network calls for each image.
     pub calls: f64,
     /// Mean of seconds for each image.
     pub seconds: f64,
+    /// Mean of seconds of training.
+    pub training: f64,
 }
 
 impl Setting {
@@ -139,12 +147,17 @@ pub fn settings(records: &[&Record]) -> Vec<Setting> {
         values.iter().sum::<f64>() / values.len() as f64
     };
     let of = |group: Vec<&Record>| {
+        let kids: Vec<f64> = group.iter().filter_map(|record| Some(record.outcome()?.score.kid)).collect();
+        let score = &group[0].outcome()?.score;
         let labels = group[0].settings.keys().filter_map(|axis| Some((axis.clone(), group[0].label(axis)?.to_owned())));
         Some(Setting {
             settings: labels.collect(),
             quality: mean(group.iter().copied())?,
             calls: average(&group, |o| o.score.calls.map(|calls| calls as f64)),
             seconds: average(&group, |o| o.score.seconds_per_image),
+            kid: Mean::of(&kids, score.kid_sd)?,
+            images: score.n,
+            training: average(&group, |o| Some(o.training_seconds)),
         })
     };
     groups.into_iter().filter_map(of).collect()

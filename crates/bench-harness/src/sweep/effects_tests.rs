@@ -41,7 +41,10 @@ fn main_effects_of_an_additive_table_are_its_terms() {
 fn the_front_has_what_nothing_beats() {
     let setting = |calls: f64, mean: f64| Setting {
         settings: Vec::new(),
-        quality: Mean { n: 1, mean, low: mean, high: mean },
+        quality: Mean { n: 1, mean, low: mean, high: mean, sd: 0.0 },
+        kid: Mean { n: 1, mean, low: mean, high: mean, sd: 0.0 },
+        images: 2,
+        training: 1.0,
         calls,
         seconds: f64::NAN,
     };

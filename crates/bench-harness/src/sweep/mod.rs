@@ -10,10 +10,12 @@
 //! | [`run`] | parallel workers, each a process within its limit of memory |
 //! | [`worker`] | what such a process does |
 //! | [`record`] | `cells.jsonl`, from which a sweep goes on |
+//! | [`keep`] | grids and curves of cells that ended; shipping and taking over |
 //! | [`results`] | CSV and Parquet |
 //! | [`effects`] | main effects, quality against cost |
 //! | [`plots`] | charts and page |
 //! | [`compare`] | two sweeps side by side |
+//! | [`show`] | one page over several sweeps |
 //!
 //! All of it stands in `<out-root>/sweeps/<name>/`; the runs themselves stand where any run of the experiment does, and a cell whose
 //! training is finished there does not train again.
@@ -38,11 +40,13 @@ pub mod cells;
 pub mod compare;
 pub mod effects;
 pub mod estimate;
+pub mod keep;
 pub mod plan;
 pub mod plots;
 pub mod record;
 pub mod results;
 pub mod run;
+pub mod show;
 pub mod table;
 pub mod worker;
 
@@ -70,6 +74,9 @@ pub struct SweepArgs {
     /// Run cells that failed again
     #[arg(long)]
     retry: bool,
+    /// Take over cells that ended elsewhere: the folder of the same sweep from another machine, or under results/
+    #[arg(long, value_name = "DIR")]
+    from: Vec<PathBuf>,
     /// Run nothing; write tables, charts and the page of what has ended
     #[arg(long, conflicts_with = "dry_run")]
     report: bool,
@@ -83,6 +90,18 @@ enum SweepAction {
         a: PathBuf,
         /// Another's
         b: PathBuf,
+    },
+    /// One page over several sweeps: a table of each with its grids side by side, and the curves of trainings
+    Show {
+        /// Folders of sweeps, or their names
+        #[arg(required = true)]
+        sweeps: Vec<PathBuf>,
+        /// Title of the page
+        #[arg(long, default_value = "Recipes side by side")]
+        title: String,
+        /// Folder for report.html, tables.md and the charts
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
     },
 }
 
@@ -100,9 +119,13 @@ pub struct Surroundings {
 /// # Errors
 /// A file that is no sweep, cells that the experiment refuses, cells that failed, numbers of different protocols.
 pub fn command(args: SweepArgs, around: Surroundings, session: &Session) -> Result<()> {
-    if let Some(SweepAction::Compare { a, b }) = &args.action {
-        println!("{}", compare::compare(a, b, &session.root)?.to_text());
-        return Ok(());
+    match &args.action {
+        Some(SweepAction::Compare { a, b }) => {
+            println!("{}", compare::compare(a, b, &session.root)?.to_text());
+            return Ok(());
+        }
+        Some(SweepAction::Show { sweeps, title, out }) => return show::command(sweeps, title, out, &session.root),
+        None => {}
     }
     let path = args.file.as_deref().context("no sweep's file was given")?;
     let file = SweepFile::read(path)?;
@@ -111,6 +134,12 @@ pub fn command(args: SweepArgs, around: Surroundings, session: &Session) -> Resu
     let preset = if file.preset == "auto" { automatic } else { &file.preset };
     let cells = cells::expand(&file, Base { layers: &layers, preset })?;
     let folder = session.root.join("sweeps").join(&file.name);
+    if !args.dry_run {
+        for other in &args.from {
+            let taken = keep::adopt(&folder, &cells, other)?;
+            tracing::info!("{}: {taken} cells taken over", other.display());
+        }
+    }
     let records = record::read(&folder)?;
     let groups = match args.shard {
         Some(shard) => shard.of(cells::groups(&cells)),
@@ -125,9 +154,9 @@ pub fn command(args: SweepArgs, around: Surroundings, session: &Session) -> Resu
         return Ok(());
     }
     fs::create_dir_all(&folder).with_context(|| format!("cannot make the sweep's folder {}", folder.display()))?;
+    write_atomically(&folder.join("sweep.toml"), file.text.as_bytes())?;
     if !args.report && !groups.is_empty() {
         let journal = Journal::open(&folder, args.shard)?;
-        write_atomically(&folder.join("sweep.toml"), file.text.as_bytes())?;
         let limits = Limits { jobs: args.jobs as usize, memory: args.memory }.within_free_memory();
         let program = program(&file, &folder, around, limits)?;
         let tally = run::run(groups, &program, limits, journal, session)?;
@@ -164,6 +193,7 @@ fn program(file: &SweepFile, folder: &Path, around: Surroundings, limits: Limits
         path: std::env::current_exe().context("finding this program")?,
         options,
         experiment: file.experiment.clone(),
+        folder: folder.to_owned(),
         logs: folder.join("logs"),
     })
 }
@@ -179,6 +209,11 @@ fn report(folder: &Path, name: &str, cells: &[Cell]) -> Result<()> {
         tracing::warn!("{}: {other} records are of other cells than the file has now; left out", folder.display());
     }
     records.sort_by_key(|record| place(record));
+    for record in &records {
+        if let Some((at, outcome)) = place(record).zip(record.outcome()) {
+            keep::keep(folder, &cells[at], outcome)?;
+        }
+    }
     record::one_protocol(&records)?;
     results::write(folder, &records)?;
     let missing = cells.len() - records.len();

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::cells::Cell;
+use super::keep;
 use super::record::{Journal, Outcome, Record, Status};
 use crate::progress::{Progress, human_seconds};
 use crate::session::Session;
@@ -28,6 +29,8 @@ pub struct Program {
     pub options: Vec<OsString>,
     /// The experiment's file or name.
     pub experiment: String,
+    /// The sweep's folder.
+    pub folder: PathBuf,
     /// Folder of the workers' logs.
     pub logs: PathBuf,
 }
@@ -119,6 +122,7 @@ fn take_groups(shared: &Shared<'_>, program: &Program, limits: Limits, session: 
                     tally.finished += 1;
                     let (fid, took) = (outcome.score.cnn_fid, human_seconds(record.seconds));
                     tracing::info!("{}: cnn-fid {fid:.2} ± {:.2}, {took}", cell.name(), outcome.score.cnn_fid_sd);
+                    keep::keep(&program.folder, cell, outcome)?;
                 }
                 Status::Failed { error } => {
                     tally.failed += 1;

@@ -99,6 +99,10 @@ pub struct SweepFile {
     pub set: Vec<String>,
     /// The sweep's name: its folder.
     pub name: String,
+    /// What the page over it is headed by; its name otherwise.
+    pub title: Option<String>,
+    /// What it is about, for that page.
+    pub about: Option<String>,
     /// Seeds of every cell; the experiment's own when empty.
     pub seeds: Vec<u64>,
     /// Axes of all cells.
@@ -126,6 +130,8 @@ fn auto() -> String {
 #[serde(deny_unknown_fields)]
 struct RawSweep {
     name: String,
+    title: Option<String>,
+    about: Option<String>,
     #[serde(default)]
     seeds: Vec<u64>,
     #[serde(default)]
@@ -159,7 +165,7 @@ impl SweepFile {
     /// # Errors
     /// As [`Self::read`].
     pub fn parse(path: &Path, text: String) -> Result<Self, SweepError> {
-        let RawFile { experiment, preset, set, sweep } =
+        let RawFile { experiment, preset, set, mut sweep } =
             toml::from_str(&text).map_err(|e| SweepError::Syntax { path: path.to_owned(), message: explain(&e) })?;
         let refuse =
             |key: &str, reason: String| SweepError::Axis { path: path.to_owned(), key: key.to_owned(), reason };
@@ -174,11 +180,11 @@ impl SweepFile {
             return Err(refuse("sweep.seeds", format!("{} stands there twice", pair[0])));
         }
         let mut axes = grid(&sweep.grid).map_err(|(key, reason)| refuse(&key, reason))?;
-        for table in sweep.zip {
+        for table in std::mem::take(&mut sweep.zip) {
             axes.push(zipped(table).map_err(|(key, reason)| refuse(&key, reason))?);
         }
         let mut when = Vec::new();
-        for RawWhen { condition, grid: table } in sweep.when {
+        for RawWhen { condition, grid: table } in std::mem::take(&mut sweep.when) {
             let mut flat = Vec::new();
             for (key, value) in condition {
                 flatten(&key, &value, &mut flat);
@@ -188,7 +194,13 @@ impl SweepFile {
             }
             when.push(When { condition: flat, axes: grid(&table).map_err(|(key, reason)| refuse(&key, reason))? });
         }
-        let (path, name, seeds) = (path.to_owned(), sweep.name, sweep.seeds);
-        Ok(Self { path, text, experiment, preset, set, name, seeds, axes, when })
+        let RawSweep { name, title, about, seeds, .. } = sweep;
+        Ok(Self { path: path.to_owned(), text, experiment, preset, set, name, title, about, seeds, axes, when })
+    }
+
+    /// Its title, or its name.
+    #[must_use]
+    pub fn heading(&self) -> &str {
+        self.title.as_deref().unwrap_or(&self.name)
     }
 }

@@ -10,6 +10,7 @@ use models::denoise::Model;
 use models::params::{Flat, Gradient};
 use ndarray::Array3;
 use samplers::PriorStatistics;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tch::{Kind, Tensor, no_grad};
 
@@ -49,6 +50,26 @@ pub struct Line {
     pub seconds: f64,
     /// Errors by noise level.
     pub levels: Vec<BinLoss>,
+}
+
+/// One line of `quality.jsonl`: samples of the weights at a step, judged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Quality {
+    /// Steps taken.
+    pub step: u64,
+    /// Seconds of training so far.
+    pub seconds: f64,
+    /// Their distance; of `evaluation.training_images`, fewer than at the end.
+    pub score: Score,
+}
+
+impl Quality {
+    /// All lines of a file; none where training was not judged on its way.
+    #[must_use]
+    pub fn read(path: &Path) -> Vec<Self> {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
 }
 
 /// Writes what there is to see.
@@ -166,7 +187,7 @@ impl<'a> Watch<'a> {
             let score = Score { calls: Some(calls), ..judge.score("samples", images.view())? };
             self.judge = Some(judge);
             self.events.scalar("cnn-fid", step, score.cnn_fid)?;
-            self.quality.write(&json!({ "step": step, "seconds": seconds, "score": score }))?;
+            self.quality.write(&serde_json::to_value(Quality { step, seconds, score })?)?;
             self.judged = Some(step);
         }
         models::device::set_tf32(e.training.tf32)?;

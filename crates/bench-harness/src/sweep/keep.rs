@@ -1,0 +1,161 @@
+//! What stays of a cell beside its numbers: `cells/<key>/`, with a grid of its samples and, where training was judged on the way, the
+//! curve. A run's folder changes with the next cell that shares its training; these do not.
+//!
+//! A sweep's folder with them is whole: it can be copied, shipped, and gone on from on another machine.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use models::write::write_atomically;
+
+use super::cells::Cell;
+use super::record::{self, Outcome, Record};
+use crate::arrays::read_npz;
+use crate::figures::sample_grid;
+use crate::run::stored_experiment;
+use crate::training::watch::Quality;
+
+/// Images in a cell's grid.
+pub const SHOWN: usize = 64;
+
+/// The folder of a cell.
+#[must_use]
+pub fn folder(sweep: &Path, key: &str) -> PathBuf {
+    sweep.join("cells").join(key)
+}
+
+/// The grid of a cell.
+#[must_use]
+pub fn grid(sweep: &Path, key: &str) -> PathBuf {
+    folder(sweep, key).join("samples.png")
+}
+
+/// Keeps grid and curve of a cell that has ended, unless they are there, or its run has gone on to other settings.
+///
+/// # Errors
+/// If a file cannot be read or written.
+pub fn keep(sweep: &Path, cell: &Cell, outcome: &Outcome) -> Result<()> {
+    let target = grid(sweep, &cell.key);
+    let current = stored_experiment(&outcome.folder).is_ok_and(|stored| stored == cell.experiment);
+    if target.is_file() || !current {
+        return Ok(());
+    }
+    let own = folder(sweep, &cell.key);
+    fs::create_dir_all(&own).with_context(|| own.display().to_string())?;
+    let curve = fs::read(outcome.folder.join("quality.jsonl")).unwrap_or_default();
+    if !curve.is_empty() {
+        write_atomically(&own.join("quality.jsonl"), &curve)?;
+    }
+    let images = read_npz(&outcome.folder.join("samples.npz"))?;
+    sample_grid(images.view(), SHOWN)?.write(&target)?;
+    Ok(())
+}
+
+/// The curve of a cell; empty without one.
+#[must_use]
+pub fn curve(sweep: &Path, key: &str) -> Vec<Quality> {
+    Quality::read(&folder(sweep, key).join("quality.jsonl"))
+}
+
+/// Takes over what `other`, the folder of the same sweep from another place, knows and `sweep` does not; returns how many cells.
+///
+/// # Errors
+/// If `other` is no sweep's folder, or a file cannot be read or written.
+pub fn adopt(sweep: &Path, cells: &[Cell], other: &Path) -> Result<usize> {
+    if !other.join("sweep.toml").is_file() {
+        bail!("{}: not a sweep's folder: it has no sweep.toml", other.display());
+    }
+    let known = record::read(sweep)?;
+    let wanted = |record: &Record| {
+        record.outcome().is_some()
+            && cells.iter().any(|cell| cell.key == record.key)
+            && !known.iter().any(|own| own.key == record.key && own.outcome().is_some())
+    };
+    let found: Vec<Record> = record::read(other)?.into_iter().filter(wanted).collect();
+    if found.is_empty() {
+        return Ok(0);
+    }
+    fs::create_dir_all(sweep).with_context(|| sweep.display().to_string())?;
+    let path = sweep.join("cells-adopted.jsonl");
+    let mut text = fs::read_to_string(&path).unwrap_or_default();
+    for record in &found {
+        copy(&folder(other, &record.key), &folder(sweep, &record.key))?;
+        text += &(serde_json::to_string(record)? + "\n");
+    }
+    write_atomically(&path, text.as_bytes())?;
+    Ok(found.len())
+}
+
+/// Copies what ships of a sweep: its file, the records in one file, tables, charts, page, grids and curves.
+///
+/// # Errors
+/// If no cell has ended, or a file cannot be read or written.
+pub fn export(sweep: &Path, target: &Path) -> Result<()> {
+    let records = record::read(sweep)?;
+    if records.iter().all(|record| record.outcome().is_none()) {
+        bail!("{}: no cell of this sweep has numbers", sweep.display());
+    }
+    fs::create_dir_all(target).with_context(|| target.display().to_string())?;
+    let mut lines = String::new();
+    for record in records.iter().filter(|record| record.outcome().is_some()) {
+        lines += &(serde_json::to_string(record)? + "\n");
+        copy(&folder(sweep, &record.key), &folder(target, &record.key))?;
+    }
+    write_atomically(&target.join("cells.jsonl"), lines.as_bytes())?;
+    let shown = ["toml", "csv", "parquet", "html", "svg", "png"];
+    let ships = |path: &PathBuf| path.extension().and_then(|e| e.to_str()).is_some_and(|e| shown.contains(&e));
+    for path in fs::read_dir(sweep)?.flatten().map(|entry| entry.path()).filter(ships) {
+        let to = target.join(path.file_name().unwrap_or_default());
+        fs::copy(&path, &to).with_context(|| to.display().to_string())?;
+    }
+    println!("{}", target.display());
+    Ok(())
+}
+
+/// Copies the files of a folder; one that is not there has none.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let Ok(entries) = fs::read_dir(from) else { return Ok(()) };
+    fs::create_dir_all(to).with_context(|| to.display().to_string())?;
+    for path in entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()) {
+        let target = to.join(path.file_name().unwrap_or_default());
+        fs::copy(&path, &target).with_context(|| target.display().to_string())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::tests::{failed, finished};
+    use super::*;
+
+    fn write(folder: &Path, records: &[Record]) {
+        fs::create_dir_all(folder).unwrap();
+        let lines: String = records.iter().map(|r| serde_json::to_string(r).unwrap() + "\n").collect();
+        fs::write(folder.join("cells.jsonl"), lines).unwrap();
+        fs::write(folder.join("sweep.toml"), "").unwrap();
+    }
+
+    #[test]
+    fn a_shipped_sweep_has_numbers_grids_and_curves_but_no_failures() {
+        let root = tempfile::tempdir().unwrap();
+        let (sweep, target) = (root.path().join("a"), root.path().join("b"));
+        let good = finished(&[("a", "x")], 1, 7.0);
+        write(&sweep, &[good.clone(), failed(&[("a", "y")], 1, "no")]);
+        let own = folder(&sweep, &good.key);
+        fs::create_dir_all(&own).unwrap();
+        fs::write(own.join("samples.png"), "picture").unwrap();
+        let score = &good.outcome().unwrap().score;
+        let line = serde_json::json!({ "step": 5, "seconds": 2.5, "score": score });
+        fs::write(own.join("quality.jsonl"), format!("{line}\n")).unwrap();
+        export(&sweep, &target).unwrap();
+        assert_eq!(record::read(&target).unwrap(), [good.clone()]);
+        assert_eq!(fs::read_to_string(grid(&target, &good.key)).unwrap(), "picture");
+        let curve = curve(&target, &good.key);
+        assert_eq!((curve.len(), curve[0].step, curve[0].score.cnn_fid), (1, 5, 7.0));
+        write(&sweep, &[failed(&[("a", "y")], 1, "no")]);
+        assert!(export(&sweep, &target).unwrap_err().to_string().contains("no cell"));
+        assert!(adopt(&sweep, &[], root.path()).unwrap_err().to_string().contains("sweep.toml"));
+        assert_eq!(adopt(&sweep, &[], &target).unwrap(), 0, "cells of another file are not taken");
+    }
+}

@@ -1,0 +1,244 @@
+//! `dale sweep show FOLDER…`: one page over several sweeps, such as the recipes on every data set: a table of each, its grids side by
+//! side, and the curves of trainings that were judged on their way.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use models::write::write_atomically;
+
+use super::cells::{self, Base, Cell as SweepCell};
+use super::effects::{Mean, Setting, settings};
+use super::record::{self, Record};
+use super::table::SweepFile;
+use super::{compare, keep};
+use crate::config::shipped;
+use crate::report::axis::Scale;
+use crate::report::csv::field;
+use crate::report::image::Png;
+use crate::report::page::{Block, Card, Figure, Page, Section};
+use crate::report::plot::{Chart, Mark, Series, Svg};
+use crate::report::table::{Best, Cell, Column, Table, number};
+
+/// A sweep with what is known of its cells.
+struct Sweep {
+    folder: PathBuf,
+    file: SweepFile,
+    cells: Vec<SweepCell>,
+    records: Vec<Record>,
+}
+
+impl Sweep {
+    fn read(folder: PathBuf) -> Result<Self> {
+        let file = SweepFile::read(&folder.join("sweep.toml"))?;
+        let layers = shipped::find(&file.experiment).with_context(|| folder.display().to_string())?;
+        let preset = if file.preset == "auto" { "cpu" } else { &file.preset };
+        let cells = cells::expand(&file, Base { layers: &layers, preset })?;
+        let mut records = record::read(&folder)?;
+        record::one_protocol(&records).with_context(|| folder.display().to_string())?;
+        let place = |record: &Record| cells.iter().position(|cell| cell.key == record.key).unwrap_or(usize::MAX);
+        records.sort_by_key(place);
+        Ok(Self { folder, file, cells, records })
+    }
+
+    fn finished(&self) -> Vec<&Record> {
+        self.records.iter().filter(|record| record.outcome().is_some()).collect()
+    }
+
+    /// Cells of the file that have no numbers yet.
+    fn missing(&self) -> usize {
+        let ended = |cell: &&SweepCell| self.records.iter().any(|r| r.key == cell.key && r.outcome().is_some());
+        self.cells.len() - self.cells.iter().filter(ended).count()
+    }
+
+    /// The first record of each setting, with the setting.
+    fn firsts(&self) -> Vec<(Setting, &Record)> {
+        let finished = self.finished();
+        let own = |setting: &Setting| {
+            let same = |record: &&&Record| {
+                setting.settings.iter().all(|(axis, label)| record.label(axis) == Some(label.as_str()))
+            };
+            finished.iter().find(same).copied()
+        };
+        settings(&finished).into_iter().filter_map(|setting| Some((own(&setting)?, setting))).map(swap).collect()
+    }
+}
+
+fn swap<A, B>((a, b): (A, B)) -> (B, A) {
+    (b, a)
+}
+
+/// Writes `report.html`, `tables.md` and the charts into `out`, and prints the tables.
+///
+/// # Errors
+/// A folder that is no sweep's, a sweep of another version's settings, numbers of different protocols within one sweep, a file that
+/// cannot be written.
+pub fn command(folders: &[PathBuf], title: &str, out: &Path, root: &Path) -> Result<()> {
+    let read = |path: &PathBuf| Sweep::read(compare::folder(path, root)?);
+    let sweeps = folders.iter().map(read).collect::<Result<Vec<_>>>()?;
+    fs::create_dir_all(out).with_context(|| out.display().to_string())?;
+    let mut markdown = String::new();
+    let mut sections = Vec::new();
+    let mut cards = Vec::new();
+    for sweep in sweeps.iter().filter(|sweep| !sweep.finished().is_empty()) {
+        let table = table(sweep)?;
+        println!("{}", table.to_text());
+        markdown += &(table.to_markdown() + "\n");
+        let mut blocks: Vec<Block> = sweep.file.about.iter().cloned().map(Block::Paragraph).collect();
+        blocks.push(Block::Table(table));
+        let grids = grids(sweep)?;
+        if !grids.is_empty() {
+            blocks.push(Block::Figures(grids));
+        }
+        if let Some(svg) = curves(sweep)? {
+            svg.write(&out.join(format!("curve-{}.svg", sweep.file.name)))?;
+            let text = "Training judged on its way, with fewer images than the table has; the distance falls with their number. Bars: 95% \
+                        intervals.";
+            blocks.push(Block::Figure(Figure::chart(svg, text)));
+        }
+        cards.extend(card(sweep));
+        sections.push(Section { title: sweep.file.heading().to_owned(), blocks });
+    }
+    let empty: Vec<&str> = sweeps.iter().filter(|s| s.finished().is_empty()).map(|s| s.file.name.as_str()).collect();
+    if !empty.is_empty() {
+        tracing::warn!("without a cell that has ended: {}", empty.join(", "));
+    }
+    let page = Page {
+        title: title.to_owned(),
+        subtitle: "Every arm with the same network, judged by the same protocol. Within a table all have as many images; \
+                   cnn-fid falls with their number."
+            .into(),
+        banner: None,
+        cards,
+        sections,
+        footer: vec![format!("dale {}", env!("CARGO_PKG_VERSION"))],
+    };
+    page.write(&out.join("report.html"))?;
+    write_atomically(&out.join("tables.md"), markdown.as_bytes())?;
+    println!("  report   {}", out.join("report.html").display());
+    Ok(())
+}
+
+/// How many times the first setting's distance the last one has.
+fn card(sweep: &Sweep) -> Option<Card> {
+    let all = settings(&sweep.finished());
+    let (first, last) = (all.first()?, all.last()?);
+    let label = |s: &Setting| s.settings.iter().map(|(_, label)| label.clone()).collect::<Vec<_>>().join(", ");
+    let ratio = last.quality.mean / first.quality.mean;
+    (all.len() > 1 && ratio.is_finite()).then(|| Card {
+        value: format!("{ratio:.1} ×"),
+        label: format!("cnn-fid of {} in parts of {}: {}", label(last), label(first), sweep.file.heading()),
+    })
+}
+
+fn table(sweep: &Sweep) -> Result<Table> {
+    let all = settings(&sweep.finished());
+    let n = all.first().map_or(0, |s| s.images);
+    let axes: Vec<String> = all.first().map_or(Vec::new(), |s| s.settings.iter().map(|(axis, _)| axis.clone()).collect());
+    let first = all.first().map_or_else(String::new, |s| {
+        s.settings.iter().map(|(_, label)| label.clone()).collect::<Vec<_>>().join(", ")
+    });
+    let mut columns: Vec<Column> = axes.iter().map(Column::text).collect();
+    columns.extend([
+        Column::number("seeds"),
+        Column { best: Some(Best::Lowest), decimals: Some(1), ..Column::number("cnn-fid") },
+        Column::text("±"),
+        Column { decimals: Some(1), ..Column::number(format!("× {first}")) },
+        Column { best: Some(Best::Lowest), decimals: Some(1), ..Column::number("KID") },
+        Column::text("± of KID"),
+        Column { decimals: Some(0), ..Column::number("calls per image") },
+        Column { decimals: Some(4), unit: Some("s".into()), ..Column::number("time per image") },
+        Column { decimals: Some(1), unit: Some("min".into()), ..Column::number("training") },
+    ]);
+    let mut table = Table::new(format!("{}: {n} images each", sweep.file.heading()), columns);
+    let best = all.first().map_or(f64::NAN, |s| s.quality.mean);
+    for s in &all {
+        let label = |axis: &String| s.settings.iter().find(|(own, _)| own == axis).map(|(_, label)| label.clone());
+        let mut row: Vec<Cell> = axes.iter().map(|axis| label(axis).map_or(Cell::Missing, Cell::Text)).collect();
+        let finite = |value: f64| if value.is_finite() { Cell::Number(value) } else { Cell::Missing };
+        row.extend([
+            Cell::Number(s.quality.n as f64),
+            finite(s.quality.mean),
+            spread(&s.quality).into(),
+            finite(s.quality.mean / best),
+            finite(s.kid.mean),
+            spread(&s.kid).into(),
+            finite(s.calls),
+            finite(s.seconds),
+            finite(s.training / 60.0),
+        ]);
+        table.push(row)?;
+    }
+    table.notes.push(
+        "±: standard deviation over seeds of training and sampling; with one seed, that of the bootstrap (cnn-fid) and of the subsets (KID)"
+            .to_owned(),
+    );
+    let missing = sweep.missing();
+    if missing > 0 {
+        table.notes.push(format!("{missing} of {} cells of this comparison have not been run", sweep.cells.len()));
+    }
+    Ok(table)
+}
+
+fn spread(mean: &Mean) -> String {
+    if mean.sd.is_finite() { number(mean.sd, Some(1)) } else { "–".to_owned() }
+}
+
+/// The grid of the first seed of every setting.
+fn grids(sweep: &Sweep) -> Result<Vec<Figure>> {
+    let mut figures = Vec::new();
+    for (setting, record) in sweep.firsts() {
+        let path = keep::grid(&sweep.folder, &record.key);
+        let Ok(bytes) = fs::read(&path) else { continue };
+        let png = Png::from_bytes(bytes).with_context(|| path.display().to_string())?;
+        let label = setting.settings.iter().map(|(_, label)| label.clone()).collect::<Vec<_>>().join(", ");
+        let score = &record.outcome().context("a finished cell has numbers")?.score;
+        let calls = score.calls.map_or(String::new(), |calls| format!(", {calls} calls"));
+        let caption =
+            format!("{label}{calls}; seed {}, cnn-fid {:.1}. The first images, not picked.", record.seed, score.cnn_fid);
+        figures.push(Figure::image(png, caption, format!("generated images: {label}")));
+    }
+    Ok(figures)
+}
+
+/// `cnn-fid` against training images, a line for every setting that was judged on its way, of its first seed.
+fn curves(sweep: &Sweep) -> Result<Option<Svg>> {
+    let mut series = Vec::new();
+    let mut csv = String::from("setting,seed,step,training_images,seconds,images,cnn_fid,cnn_fid_sd,kid,kid_sd\n");
+    let mut images = 0;
+    for (setting, record) in sweep.firsts() {
+        let Some(cell) = sweep.cells.iter().find(|cell| cell.key == record.key) else { continue };
+        let batch = cell.experiment.training.batch as u64;
+        let curve = keep::curve(&sweep.folder, &record.key);
+        let label = setting.settings.iter().map(|(_, label)| label.clone()).collect::<Vec<_>>().join(", ");
+        let (mut points, mut band) = (Vec::new(), Vec::new());
+        for point in curve {
+            let (seen, s) = (point.step * batch, &point.score);
+            let (name, seed) = (field(&label), record.seed);
+            csv += &format!(
+                "{name},{seed},{},{seen},{},{},{},{},{},{}\n",
+                point.step, point.seconds, s.n, s.cnn_fid, s.cnn_fid_sd, s.kid, s.kid_sd
+            );
+            images = s.n;
+            points.push((seen as f64, s.cnn_fid));
+            let half = 1.96 * s.cnn_fid_sd;
+            band.push(((s.cnn_fid - half).max(0.5 * s.cnn_fid), s.cnn_fid + half));
+        }
+        if !points.is_empty() {
+            series.push(Series { name: label, mark: Mark::Both, points, band });
+        }
+    }
+    if series.is_empty() {
+        return Ok(None);
+    }
+    let chart = Chart {
+        title: format!("{}: quality against training", sweep.file.heading()),
+        x_label: "training images seen".into(),
+        y_label: format!("cnn-fid of {images} samples"),
+        x_scale: Scale::Log,
+        y_scale: Scale::Log,
+        series,
+        ..Chart::default()
+    };
+    Ok(Some(chart.draw()?.with_csv(csv)))
+}

@@ -45,6 +45,14 @@ orders *arguments: build
 reproduce-full dataset *arguments: build
     scripts/reproduce_full "$@"
 
+# The figures of the paper from the shipped weights, as SVG, PNG and CSV on one page, and the animation; a few minutes
+figures *arguments: build
+    {{dale}} figures "$@"
+
+# Samples and judges the shipped weights again, and compares with the numbers that ship; some minutes for each data set
+results-check *arguments: build
+    {{dale}} results-check "$@"
+
 # An experiment once for every cell of a sweep: `just sweep experiments/sweeps/additive.toml --dry-run`
 sweep *arguments: build
     {{dale}} sweep "$@"

@@ -14,7 +14,7 @@ use crate::dales_law;
 use crate::data::{self, Depth, FileState, Search};
 use crate::doctor::examine;
 use crate::figures::sample_grid;
-use crate::generate::{Arithmetic, Trained, generate, statistics};
+use crate::generate::{Arithmetic, Trained, generate, open_run, statistics};
 use crate::likelihood;
 use crate::loading;
 use crate::orders;
@@ -60,22 +60,6 @@ pub fn train(preset: &str, experiment: Experiment, resume: Option<Option<PathBuf
     Ok(())
 }
 
-/// Opens a run's folder, or one under `results/`.
-fn open(folder: &Path, arithmetic: Arithmetic, session: &Session) -> Result<(Experiment, Trained)> {
-    let experiment = stored_experiment(folder)?;
-    let checkpoints = Checkpoints::new(folder.join("checkpoints"));
-    let shipped = folder.join("weights.safetensors");
-    let path = if shipped.is_file() { shipped } else { checkpoints.weights() };
-    if !path.is_file() {
-        let state = match checkpoints.newest() {
-            Some(newest) => format!("its training is not finished (newest checkpoint {})", newest.display()),
-            None => "it has no weights".to_owned(),
-        };
-        bail!("{}: {state}; repeat the command that started it", folder.display());
-    }
-    Ok((experiment, Trained::load_in(&path, session.device, arithmetic)?))
-}
-
 /// `dale sample`: draws images from `run` into `out`, a picture or an array by its ending.
 ///
 /// # Errors
@@ -96,7 +80,7 @@ pub fn sample(run: &Path, out: &Path, request: &SampleRequest, session: &Session
     }
     let (experiment, trained) = match &request.weights {
         Some(path) => (stored_experiment(run)?, other_weights(run, path, session)?),
-        None => open(run, Arithmetic::AsTrained, session)?,
+        None => open_run(run, Arithmetic::AsTrained, session)?,
     };
     let experiment = config::adjust(&run.join("config.toml"), &experiment, &request.set)?;
     let sampling = SamplingConfig { n: request.n, ..experiment.sampling.clone() };
@@ -142,7 +126,7 @@ pub fn compare_samplers(
     if !folder.is_dir() {
         bail!("{}: not a folder", folder.display());
     }
-    let (experiment, trained) = open(run, Arithmetic::AsTrained, session)?;
+    let (experiment, trained) = open_run(run, Arithmetic::AsTrained, session)?;
     let data = loading::load_for(&experiment, session).context("the comparison needs the data set's test images")?;
     let mut save = |rows: &compare::Comparison| compare::save(rows, folder);
     let before = compare::earlier(folder);
@@ -160,7 +144,7 @@ pub fn likelihood(run: &Path, folder: Option<&Path>, request: &likelihood::Reque
     if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
         bail!("{}: not a folder", folder.display());
     }
-    let (experiment, trained) = open(run, Arithmetic::Single, session)?;
+    let (experiment, trained) = open_run(run, Arithmetic::Single, session)?;
     let data = loading::load_for(&experiment, session).context("likelihoods are those of the data set's images")?;
     let found = likelihood::compute(&trained, &experiment, &data, request, session)?;
     println!("{}", found.to_text()?);

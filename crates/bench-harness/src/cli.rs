@@ -20,7 +20,8 @@ use crate::log::RunLog;
 use crate::run::stored_experiment;
 use crate::session::{Interrupted, Session};
 use crate::{
-    actions, dales_law, features, gpu_check, judge, loading, model_show, nearest, orders, reproduce, sweep, training,
+    actions, dales_law, export, features, gpu_check, judge, loading, model_show, nearest, orders, paper, recheck,
+    reproduce, sweep, training,
 };
 
 mod arguments;
@@ -177,6 +178,14 @@ enum Command {
     },
     /// Bits per dimension of a run's network, by the probability flow, beside laws in closed form
     Likelihood(LikelihoodArgs),
+    /// Every figure of the paper from shipped weights, as SVG and PNG with the numbers as CSV, and an animation of reverse time
+    Figures {
+        /// Runs, or folders under results/; those that ship by default
+        runs: Vec<PathBuf>,
+        /// Folder for the page and the charts; runs/figures by default
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
     /// The paper's identities in one dimension, each computed twice by different means, and its two-dimensional figures
     Theory {
         /// Folder for report.html and identities.md; runs/theory by default
@@ -242,6 +251,11 @@ enum Command {
         run: PathBuf,
         /// Where to, e.g. results/mnist-cpu
         folder: PathBuf,
+    },
+    /// Sample and judge the shipped weights again, and set the numbers beside those that ship with them
+    ResultsCheck {
+        /// Folders with weights and metrics; all under results/ by default
+        folders: Vec<PathBuf>,
     },
     /// Train the classifier whose features judge the images
     TrainFeatures {
@@ -316,6 +330,11 @@ enum ConfigAction {
     Show(ExperimentArgs),
     /// Print the JSON Schema of an experiment's file, for editors
     Schema,
+}
+
+/// Folders as given; all that ship with weights if none is.
+fn shipping(given: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
+    if given.is_empty() { export::with_weights(Path::new("results")) } else { Ok(given) }
 }
 
 impl Cli {
@@ -431,6 +450,11 @@ impl Cli {
             Command::Likelihood(args) => {
                 actions::likelihood(&args.run, args.out.as_deref(), &args.request(), &start(search)?)?;
             }
+            Command::ResultsCheck { folders } => recheck::check(&shipping(folders)?, &start(search)?)?,
+            Command::Figures { runs, out } => {
+                let runs = shipping(runs)?;
+                paper::write(&runs, &out.unwrap_or_else(|| out_root.join("figures")), &start(search)?)?;
+            }
             Command::Theory { out } => {
                 let mut experiment = shipped::experiment("mnist")?.resolve(Some("cpu"), &[])?.experiment;
                 actions::theory(&out.unwrap_or_else(|| out_root.join("theory")), &mut experiment, &start(search)?)?;
@@ -447,7 +471,7 @@ impl Cli {
                 let request = orders::Request { only, states: states as usize, draws: draws.into() };
                 actions::orders(&out.unwrap_or_else(|| out_root.join("orders")), &request, &start(search)?)?;
             }
-            Command::Export { run, folder } => crate::export::export(&run, &folder)?,
+            Command::Export { run, folder } => export::export(&run, &folder)?,
             Command::TrainFeatures { out, experiment } => {
                 let session = start(search)?;
                 let (_, experiment) = experiment.resolve(session.device)?;

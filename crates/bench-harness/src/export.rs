@@ -1,7 +1,7 @@
 //! `dale export`: what ships of a finished run, or of a sweep.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use models::checkpoint::{self, Encoding, Parts};
@@ -9,10 +9,30 @@ use models::classifier::Shipped;
 use models::unet::layout_of;
 use tch::Device;
 
+use crate::config::shipped;
 use crate::evaluate::Evaluation;
-use crate::run::Run;
+use crate::run::{Run, stored_experiment};
 use crate::sweep::keep;
 use crate::training::checkpoints::Checkpoints;
+
+/// The folders below `results` that have settings and weights, in the order of the experiments that are built in.
+///
+/// # Errors
+/// If there is none.
+pub fn with_weights(results: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(results).with_context(|| results.display().to_string())?.flatten();
+    let name = |folder: &PathBuf| Some(stored_experiment(folder).ok()?.name);
+    let mut found: Vec<(usize, PathBuf)> = entries
+        .map(|entry| entry.path())
+        .filter(|folder| folder.join("weights.safetensors").is_file())
+        .filter_map(|folder| Some((shipped::names().position(|own| name(&folder).as_deref() == Some(own))?, folder)))
+        .collect();
+    found.sort();
+    if found.is_empty() {
+        bail!("{}: no folder here has weights.safetensors and config.toml", results.display());
+    }
+    Ok(found.into_iter().map(|(_, folder)| folder).collect())
+}
 
 /// Files that are copied as they are.
 const COPIED: [&str; 5] = ["config.toml", "manifest.json", "metrics.json", "metrics.jsonl", "report.html"];

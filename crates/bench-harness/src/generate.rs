@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use gbm_sde::{Noise, Schedule, Stream};
 use models::checkpoint::{self, Header};
 use models::denoise::{Guidance, Model, NetDenoiser};
@@ -20,11 +20,13 @@ use score_match::Denoiser;
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
-use crate::config::{NoiseKind, PixelMap, SamplingConfig};
+use crate::config::{Experiment, NoiseKind, PixelMap, SamplingConfig};
 use crate::data::Dataset;
 use crate::pixels;
 use crate::progress::Progress;
+use crate::run::stored_experiment;
 use crate::session::{Interrupted, Session};
+use crate::training::checkpoints::Checkpoints;
 
 /// What a trained network computes with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +104,25 @@ pub struct Generated {
     pub seconds: f64,
     /// Name of the sampler.
     pub sampler: &'static str,
+}
+
+/// Opens a run's folder, or one under `results/`: its settings and weights.
+///
+/// # Errors
+/// If it is neither, or its training is not finished.
+pub fn open_run(folder: &Path, arithmetic: Arithmetic, session: &Session) -> Result<(Experiment, Trained)> {
+    let experiment = stored_experiment(folder)?;
+    let checkpoints = Checkpoints::new(folder.join("checkpoints"));
+    let shipped = folder.join("weights.safetensors");
+    let path = if shipped.is_file() { shipped } else { checkpoints.weights() };
+    if !path.is_file() {
+        let state = match checkpoints.newest() {
+            Some(newest) => format!("its training is not finished (newest checkpoint {})", newest.display()),
+            None => "it has no weights".to_owned(),
+        };
+        bail!("{}: {state}; repeat the command that started it", folder.display());
+    }
+    Ok((experiment, Trained::load_in(&path, session.device, arithmetic)?))
 }
 
 /// What a prior needs to know of the training images; none if it needs nothing.

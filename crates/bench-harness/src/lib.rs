@@ -27,8 +27,10 @@
 //! | [`report`] | PNG grids, charts, tables and pages, knowing nothing of networks |
 //! | [`dales_law`] | excitatory and inhibitory units learn by gradient descent and by EGD |
 //! | [`theory`] | the identities behind it all, each computed twice |
+//! | [`paper`] | the paper's figures, from shipped weights |
 //! | [`orders`] | the order of every sampler, measured |
 //! | [`export`] | what ships of a finished run |
+//! | [`recheck`] | shipped numbers, computed again |
 //! | [`tensorboard`] | event files for TensorBoard |
 //! | [`features`] | training the classifier behind `cnn-fid` |
 //! | [`chart`] | charts that a script describes |
@@ -64,8 +66,10 @@ pub mod manifest;
 pub mod model_show;
 pub mod nearest;
 pub mod orders;
+pub mod paper;
 pub mod pixels;
 pub mod progress;
+pub mod recheck;
 pub mod report;
 pub mod reproduce;
 pub mod run;

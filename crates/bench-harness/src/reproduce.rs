@@ -14,13 +14,15 @@ use crate::arrays::{read_npz, write_npz};
 use crate::config::Experiment;
 use crate::data::Dataset;
 use crate::evaluate::{Evaluation, Judge, LOG_NORMAL, TrainingLevel, baselines};
-use crate::figures;
+use crate::figures::{self, Around};
 use crate::generate::{Generated, Trained, generate, statistics};
 use crate::levels;
 use crate::manifest;
 use crate::progress::human_seconds;
+use crate::report::table::Table;
 use crate::run::Run;
 use crate::session::Session;
+use crate::sweep::beside;
 use crate::training::bins::LevelBins;
 use crate::training::{Start, train};
 
@@ -73,8 +75,10 @@ pub fn reproduce(
     let evaluation = evaluation(&run, data, &trained, &images, &record, session)?;
     session.check()?;
     manifest::write(&run, preset, data, &trained, (&record, &evaluation), started, session)?;
-    let report = figures::write(&run, &trained, data, &images, &evaluation, notice, session)?;
-    summarize(&run, &evaluation, &report, started)?;
+    let beside = beside::table(&run, data, &images, record.calls, session)?;
+    let around = Around { notice, beside: beside.as_ref() };
+    let report = figures::write(&run, &trained, data, &images, &evaluation, &around, session)?;
+    summarize(&run, &evaluation, beside.as_ref(), &report, started)?;
     Ok(Finished { folder: run.folder, evaluation })
 }
 
@@ -179,12 +183,21 @@ pub fn check(evaluation: &Evaluation) -> Result<()> {
 }
 
 /// Prints the result, with the grid's path.
-fn summarize(run: &Run, evaluation: &Evaluation, report: &Path, started: Instant) -> Result<()> {
+fn summarize(
+    run: &Run,
+    evaluation: &Evaluation,
+    beside: Option<&Table>,
+    report: &Path,
+    started: Instant,
+) -> Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "\n{}", figures::score_table(evaluation)?.to_text())?;
     if let (Some(own), Some(real)) = (evaluation.samples(), evaluation.real()) {
         let ratio = own.cnn_fid / real.cnn_fid;
         writeln!(out, "cnn-fid is {ratio:.1} times that of {} ({} each).", real.name, own.n)?;
+    }
+    if let Some(beside) = beside {
+        writeln!(out, "\n{}", beside.to_text())?;
     }
     writeln!(out, "\n  samples  {}", run.figures().join("samples.png").display())?;
     writeln!(out, "  report   {}", report.display())?;

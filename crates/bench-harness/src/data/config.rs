@@ -18,12 +18,13 @@ use serde::{Deserialize, Serialize};
 use super::catalog::{self, Role};
 use super::digest::Checksum;
 use super::error::DataError;
+use super::own::OwnConfig;
 
 /// Which data set an experiment uses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// One of [`catalog::names`].
+    /// One of [`catalog::names`], or any other with `own`.
     pub name: String,
     /// Other training files in the data set's folder, with their own checksums.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -31,6 +32,9 @@ pub struct DataConfig {
     /// Seed and sizes of the generated `glyphs`; not allowed with another name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub glyphs: Option<GlyphsConfig>,
+    /// Images of one's own, under a name that no published data set has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own: Option<OwnConfig>,
 }
 
 /// A training split that is not a published one. The test split stays the published one.
@@ -95,7 +99,7 @@ impl WantedFile {
 impl DataConfig {
     /// The whole published data set called `name` (or `glyphs` with its defaults).
     pub fn named(name: impl Into<String>) -> Self {
-        Self { name: name.into(), subset: None, glyphs: None }
+        Self { name: name.into(), subset: None, glyphs: None, own: None }
     }
 
     /// Name for tables and plots: with a subset, `kmnist (subset: first 7,011 of 60,000)`.
@@ -109,6 +113,9 @@ impl DataConfig {
     /// [`DataError::UnknownDataset`] and [`DataError::Config`]. Does not look at the disk: use it to check a
     /// configuration early.
     pub fn wanted(&self) -> Result<Vec<WantedFile>, DataError> {
+        if self.own.is_some() {
+            return self.check_own().map(|()| Vec::new());
+        }
         let Some(entry) = catalog::lookup(&self.name)? else {
             return self.check_glyphs().map(|()| Vec::new());
         };
@@ -135,6 +142,19 @@ impl DataConfig {
             files[1] = subset.labels()?;
         }
         Ok(files)
+    }
+
+    fn check_own(&self) -> Result<(), DataError> {
+        if catalog::names().contains(&self.name.as_str()) {
+            let problem =
+                format!("`{}` is a published data set; images of your own need a name of their own", self.name);
+            return Err(config_error("data.name", problem));
+        }
+        if self.subset.is_some() || self.glyphs.is_some() {
+            let problem = "cannot be given with data.subset or data.glyphs".to_owned();
+            return Err(config_error("data.own", problem));
+        }
+        Ok(())
     }
 
     fn check_glyphs(&self) -> Result<(), DataError> {

@@ -56,6 +56,10 @@ pub enum DataError {
     )]
     Sizes { train_file: PathBuf, train: (usize, usize), test_file: PathBuf, test: (usize, usize) },
 
+    /// Images of one's own that cannot be used.
+    #[error("`{key}`: {path}: {problem}", path = path.display())]
+    Own { key: String, path: PathBuf, problem: String },
+
     /// A file is there and cannot be read.
     #[error("{path}: cannot read: {source}", path = path.display())]
     Read { path: PathBuf, source: io::Error },

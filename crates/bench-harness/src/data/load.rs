@@ -8,6 +8,7 @@ use super::fetch::{FetchError, OnProgress, fetch_file};
 use super::glyphs;
 use super::idx::{IdxError, parse_images, parse_labels};
 use super::locate::{FetchPolicy, Found, Search};
+use super::own;
 use super::set::{Dataset, ImageSet, Origin};
 
 /// Loads the data set that `config` names; missing files are downloaded where `search.policy` allows it.
@@ -19,6 +20,9 @@ use super::set::{Dataset, ImageSet, Origin};
 /// [`DataError`], each naming the files concerned. No file is changed or deleted, apart from unfinished downloads.
 pub fn load(config: &DataConfig, search: &Search, on_progress: &mut OnProgress<'_>) -> Result<Dataset, DataError> {
     let wanted = config.wanted()?;
+    if let Some(own) = &config.own {
+        return own::load(&config.name, own);
+    }
     if catalog::lookup(&config.name)?.is_none() {
         return Ok(glyphs::generate(&config.glyphs.clone().unwrap_or_default()));
     }

@@ -74,6 +74,8 @@ impl Svg {
         let (width, height) = (side(tree.size().width()), side(tree.size().height()));
         let mut pixels =
             Pixmap::new(width, height).ok_or_else(|| failed(format!("{width} × {height} pixels are too many")))?;
+        // A last row of which the drawing covers only a part would be dark.
+        pixels.fill(resvg::tiny_skia::Color::WHITE);
         resvg::render(&tree, Transform::from_scale(scale, scale), &mut pixels.as_mut());
         let opaque: Vec<u8> = pixels.data().chunks_exact(4).flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect();
         Png::from_rgb(&opaque, width, height).map_err(|error| failed(error.to_string()))

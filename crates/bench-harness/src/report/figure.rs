@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::csv::{data_url, field, file_stem};
+use super::csv::{data_url, file_stem};
 use super::html::escape;
 use super::image::{ImageError, Png, Strip};
 use super::plot::Svg;
@@ -55,7 +55,7 @@ impl Figure {
             picture: Picture::Strips(rows),
             caption: caption.into(),
             alt: alt.into(),
-            pixels: strips.iter().map(pixels).collect(),
+            pixels: strips.iter().map(Strip::csv).collect(),
         })
     }
 
@@ -113,20 +113,6 @@ impl Figure {
         }
         html + "</div></div>"
     }
-}
-
-/// One line for each image: the row's name, the image's caption, and its pixels (0 to 255) from the top left, row by row.
-fn pixels(strip: &Strip) -> String {
-    let captions = strip.captions.iter().map(String::as_str).chain(std::iter::repeat(""));
-    strip
-        .images
-        .outer_iter()
-        .zip(captions)
-        .map(|(image, caption)| {
-            let values: String = image.iter().map(|value| format!(",{value}")).collect();
-            format!("{},{}{values}\n", field(&strip.name), field(caption))
-        })
-        .collect()
 }
 
 fn image(png: &Png, alt: &str) -> String {

@@ -6,7 +6,8 @@
 use models::write::{WriteError, write_atomically};
 use std::path::Path;
 
-use ndarray::{Array3, ArrayView2, ArrayView3, Axis};
+use super::csv::field;
+use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis};
 use thiserror::Error;
 
 /// Pixels in the largest picture that is drawn; a larger one is a mistake in the scale or the number of images.
@@ -159,8 +160,16 @@ impl Grid {
     /// Draws the images (N × H × W) row by row.
     ///
     /// # Errors
-    /// No images, no pixels, a zero option, or too large a picture.
+    /// As [`Self::canvas`].
     pub fn draw(&self, images: ArrayView3<'_, u8>) -> Result<Png, ImageError> {
+        Png::from_gray(self.canvas(images)?.view())
+    }
+
+    /// The same, not encoded.
+    ///
+    /// # Errors
+    /// No images, no pixels, a zero option, or too large a picture.
+    pub fn canvas(&self, images: ArrayView3<'_, u8>) -> Result<Array2<u8>, ImageError> {
         let (n, height, width) = images.dim();
         if n == 0 || height == 0 || width == 0 {
             return Err(ImageError::Empty { n, height, width });
@@ -186,7 +195,7 @@ impl Grid {
         if all_height.checked_mul(all_width).is_none_or(|pixels| pixels > MOST_PIXELS) {
             return Err(too_large);
         }
-        let mut canvas = ndarray::Array2::from_elem((all_height, all_width), self.separator);
+        let mut canvas = Array2::from_elem((all_height, all_width), self.separator);
         for (index, image) in images.outer_iter().enumerate() {
             let top = self.padding + (index / columns) * (height * self.scale + self.padding);
             let left = self.padding + (index % columns) * (width * self.scale + self.padding);
@@ -198,7 +207,7 @@ impl Grid {
                 }
             }
         }
-        Png::from_gray(canvas.view())
+        Ok(canvas)
     }
 
     /// Draws the images and writes them to a file that appears whole or not at all.
@@ -222,6 +231,20 @@ pub struct Strip {
 }
 
 impl Strip {
+    /// One line for each image: the row's name, the image's caption, and its pixels (0 to 255) from the top left, row by row.
+    #[must_use]
+    pub fn csv(&self) -> String {
+        let captions = self.captions.iter().map(String::as_str).chain(std::iter::repeat(""));
+        self.images
+            .outer_iter()
+            .zip(captions)
+            .map(|(image, caption)| {
+                let values: String = image.iter().map(|value| format!(",{value}")).collect();
+                format!("{},{}{values}\n", field(&self.name), field(caption))
+            })
+            .collect()
+    }
+
     /// Each image as a picture of its own, so that text around it can be real text.
     ///
     /// # Errors

@@ -14,11 +14,13 @@
 //! | [`heat`] | a grid of numbers, by shade |
 //! | [`axis`] | ranges, ticks and tick labels of a chart's axes |
 //! | [`image`] | grids of grey images as PNG, strips of images with captions |
+//! | [`plate`], [`animation`] | such pictures with captions as one drawing, and one after another |
 //! | [`table`], `table_html` | one table, as HTML, Markdown or terminal text |
 //! | [`page`], `figure` | `report.html`, in one file without outside requests |
 //! | [`formula`] | LaTeX as MathML, which browsers draw by themselves |
 //! | [`html`] | escaping, and the page's style sheet and script |
 
+pub mod animation;
 pub mod axis;
 pub mod forest;
 pub mod formula;
@@ -26,6 +28,7 @@ pub mod heat;
 pub mod html;
 pub mod image;
 pub mod page;
+pub mod plate;
 pub mod plot;
 pub mod table;
 

@@ -15,6 +15,7 @@
 //! | [`effects`] | main effects, quality against cost |
 //! | [`plots`] | charts and page |
 //! | [`compare`] | two sweeps side by side |
+//! | [`beside`] | the shipped comparison beside a run |
 //! | [`show`] | one page over several sweeps |
 //!
 //! All of it stands in `<out-root>/sweeps/<name>/`; the runs themselves stand where any run of the experiment does, and a cell whose
@@ -36,6 +37,7 @@ use crate::config::shipped;
 use crate::session::{Interrupted, Session};
 
 pub mod axis;
+pub mod beside;
 pub mod cells;
 pub mod compare;
 pub mod effects;

@@ -196,4 +196,4 @@ pub fn one_protocol<'a>(records: impl IntoIterator<Item = &'a Record>) -> Result
 
 #[cfg(test)]
 #[path = "record_tests.rs"]
-pub(in crate::sweep) mod tests;
+pub(crate) mod tests;

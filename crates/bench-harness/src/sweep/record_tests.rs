@@ -2,7 +2,7 @@ use metrics::Fingerprint;
 
 use super::*;
 
-pub(in crate::sweep) fn finished(settings: &[(&str, &str)], seed: u64, cnn_fid: f64) -> Record {
+pub(crate) fn finished(settings: &[(&str, &str)], seed: u64, cnn_fid: f64) -> Record {
     let fingerprint = Fingerprint {
         extractor: "mnist-cnn".into(),
         extractor_sha256: "0123".into(),

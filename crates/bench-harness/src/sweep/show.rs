@@ -105,9 +105,10 @@ pub fn command(folders: &[PathBuf], title: &str, out: &Path, root: &Path) -> Res
     }
     let page = Page {
         title: title.to_owned(),
-        subtitle: "Every arm with the same network, judged by the same protocol. Within a table all have as many images; \
+        subtitle:
+            "Every arm with the same network, judged by the same protocol. Within a table all have as many images; \
                    cnn-fid falls with their number."
-            .into(),
+                .into(),
         banner: None,
         cards,
         sections,
@@ -134,10 +135,11 @@ fn card(sweep: &Sweep) -> Option<Card> {
 fn table(sweep: &Sweep) -> Result<Table> {
     let all = settings(&sweep.finished());
     let n = all.first().map_or(0, |s| s.images);
-    let axes: Vec<String> = all.first().map_or(Vec::new(), |s| s.settings.iter().map(|(axis, _)| axis.clone()).collect());
-    let first = all.first().map_or_else(String::new, |s| {
-        s.settings.iter().map(|(_, label)| label.clone()).collect::<Vec<_>>().join(", ")
-    });
+    let axes: Vec<String> =
+        all.first().map_or(Vec::new(), |s| s.settings.iter().map(|(axis, _)| axis.clone()).collect());
+    let first = all
+        .first()
+        .map_or_else(String::new, |s| s.settings.iter().map(|(_, label)| label.clone()).collect::<Vec<_>>().join(", "));
     let mut columns: Vec<Column> = axes.iter().map(Column::text).collect();
     columns.extend([
         Column::number("seeds"),
@@ -194,8 +196,10 @@ fn grids(sweep: &Sweep) -> Result<Vec<Figure>> {
         let label = setting.settings.iter().map(|(_, label)| label.clone()).collect::<Vec<_>>().join(", ");
         let score = &record.outcome().context("a finished cell has numbers")?.score;
         let calls = score.calls.map_or(String::new(), |calls| format!(", {calls} calls"));
-        let caption =
-            format!("{label}{calls}; seed {}, cnn-fid {:.1}. The first images, not picked.", record.seed, score.cnn_fid);
+        let caption = format!(
+            "{label}{calls}; seed {}, cnn-fid {:.1}. The first images, not picked.",
+            record.seed, score.cnn_fid
+        );
         figures.push(Figure::image(png, caption, format!("generated images: {label}")));
     }
     Ok(figures)

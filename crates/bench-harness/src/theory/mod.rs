@@ -23,10 +23,10 @@ pub mod identity;
 
 mod forward;
 mod losses;
-mod noised;
+pub(crate) mod noised;
 mod reverse;
 mod scores;
-mod spirals;
+pub(crate) mod spirals;
 
 use identity::Identity;
 

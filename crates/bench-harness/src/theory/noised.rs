@@ -27,7 +27,7 @@ const LEVELS: [f64; 3] = [0.1, 0.4, 0.8];
 ///
 /// # Errors
 /// If a chart cannot be drawn.
-pub(super) fn section(data: &Dataset, pixels: PixelMap, seed: u64) -> Result<Section> {
+pub(crate) fn section(data: &Dataset, pixels: PixelMap, seed: u64) -> Result<Section> {
     let (images, _) = data.train.slice(0..IMAGES);
     let mut table = Table::new(
         format!("Pixels of {} noised training images, {}", images.dim().0, data.title()),

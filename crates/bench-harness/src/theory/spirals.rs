@@ -33,7 +33,7 @@ struct Walk {
 ///
 /// # Errors
 /// If a chart cannot be drawn.
-pub(super) fn section(seed: u64) -> Result<Section> {
+pub(crate) fn section(seed: u64) -> Result<Section> {
     let walk = walk(seed)?;
     let ends: Vec<[f64; 2]> = walk.paths.iter().filter_map(|p| p.last().copied()).collect();
     let half = POINTS / 2;

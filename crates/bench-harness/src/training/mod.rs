@@ -17,6 +17,7 @@
 //! | [`watch`] | the log, TensorBoard, grids of samples |
 //! | [`bins`] | errors by noise level |
 //! | [`blackbox`] | a step that went wrong, in a file that can be replayed |
+//! | [`share`] | how much of the time is work |
 //! | [`averages`] | an average of any width, after training |
 
 use std::path::{Path, PathBuf};
@@ -37,6 +38,7 @@ use self::bins::LevelBins;
 use self::blackbox::Flight;
 use self::checkpoints::Checkpoints;
 use self::optimize::{Optimizer, Outcome};
+use self::share::Share;
 use self::watch::{Line, Watch};
 use crate::config::{Decay, Keep, TrainingConfig};
 use crate::data::Dataset;
@@ -50,6 +52,7 @@ pub mod bins;
 pub mod blackbox;
 pub mod checkpoints;
 pub mod optimize;
+pub mod share;
 pub mod watch;
 
 /// What to do with checkpoints that are there already.
@@ -158,17 +161,21 @@ pub fn train(run: &Run, data: &Dataset, session: &Session, start: Start) -> Resu
     progress.set(state.step);
     let mut pending: Vec<Pending> = Vec::new();
     let mut since = Instant::now();
+    let mut share = Share::start();
     while state.step < t.steps {
         let step = state.step;
-        let batch = batches.at(step)?;
-        let outcome = state.optimizer.step(&model, &batch, t, rate_at(t, step))?;
+        let (batch, outcome) = share.of_work(|| {
+            let batch = batches.at(step)?;
+            let outcome = state.optimizer.step(&model, &batch, t, rate_at(t, step))?;
+            anyhow::Ok((batch, outcome))
+        })?;
         pending.push(Pending { step, levels: batch.levels, outcome });
         state.step += 1;
 
         let saves = state.step % t.checkpoint_every == 0 || state.step == t.steps || session.interrupted();
         if state.step % t.log_every == 0 || saves {
             let images = pending.len() * t.batch;
-            let read = drain(&mut pending, &mut bins)?;
+            let read = share.of_work(|| drain(&mut pending, &mut bins))?;
             let seconds = since.elapsed().as_secs_f64();
             since = Instant::now();
             state.seconds += seconds;
@@ -218,11 +225,12 @@ pub fn train(run: &Run, data: &Dataset, session: &Session, start: Start) -> Resu
                 );
                 return Err(Interrupted(text).into());
             }
-            look(&mut watch, &state, &path)?;
+            share.without(|| look(&mut watch, &state, &path))?;
             since = Instant::now();
         }
     }
     progress.finish();
+    tracing::info!("training: {:.2}% of its time went into logs, checkpoints and the like", 100.0 * share.overhead());
     let path = checkpoints.weights();
     let parts = Parts { ema: &state.optimizer.ema.value, training: None };
     checkpoint::save(&path, &Header { averages: Vec::new(), ..header(&state, None)? }, &layout, parts)?;

@@ -1,0 +1,88 @@
+//! New rows of positive data (prices, counts, concentrations) by reversing geometric Brownian motion, without a network.
+//!
+//! ```sh
+//! cargo run --release -p samplers --example positive_data -- 1000 < table.csv > new.csv
+//! ```
+//!
+//! Comma-separated positive numbers come in, a line for each row, with or without a head. The law of their logarithms is estimated by a
+//! Gaussian kernel around each row (Scott's rule), a mixture of log-normals, whose denoiser `D(ȳ, v)` is exact. A network of one's
+//! own takes its place by implementing `Denoiser<Array2<f64>>`.
+
+use std::error::Error;
+use std::io::{Read, stdin};
+use std::ops::ControlFlow;
+
+use gbm_sde::{LogNormalMixture, Noise, Stream};
+use ndarray::{Array2, Axis};
+use samplers::{AddressedNoise, GridConfig, SamplerConfig};
+
+/// Noise of the start; samplers use other streams.
+const START: Stream = Stream(90);
+
+/// Rows of positive numbers, and the head if there is one.
+fn table(text: &str) -> Result<(Option<String>, Array2<f64>), Box<dyn Error>> {
+    let mut head = None;
+    let (mut values, mut columns) = (Vec::new(), 0);
+    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let row: Result<Vec<f64>, _> = line.split(',').map(|cell| cell.trim().parse::<f64>()).collect();
+        match row {
+            Ok(row) if columns == 0 || row.len() == columns => {
+                if let Some(bad) = row.iter().find(|x| !(**x > 0.0 && x.is_finite())) {
+                    return Err(format!("line {}: {bad} is not positive", number + 1).into());
+                }
+                columns = row.len();
+                values.extend(row);
+            }
+            Ok(row) => return Err(format!("line {}: {} numbers, {columns} before", number + 1, row.len()).into()),
+            Err(_) if number == 0 => head = Some(line.to_owned()),
+            Err(error) => return Err(format!("line {}: {error}", number + 1).into()),
+        }
+    }
+    let rows = values.len() / columns.max(1);
+    if rows < 2 {
+        return Err("at least two rows are needed".into());
+    }
+    Ok((head, Array2::from_shape_vec((rows, columns), values)?))
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let n: usize = std::env::args().nth(1).map_or(Ok(1000), |text| text.parse())?;
+    let mut text = String::new();
+    stdin().read_to_string(&mut text)?;
+    let (head, rows) = table(&text)?;
+    let logs = rows.mapv(f64::ln);
+    let mean = logs.mean_axis(Axis(0)).ok_or("no rows")?;
+    let variance = logs.var_axis(Axis(0), 1.0);
+    let (count, d) = logs.dim();
+
+    // Scott's rule: h = s n^(−1/(d + 4)) in each coordinate.
+    let narrow = (count as f64).powf(-2.0 / (d as f64 + 4.0));
+    let kernel: Vec<f64> = variance.iter().map(|v| (v * narrow).max(1e-12)).collect();
+    let centres = logs.rows().into_iter().map(|row| row.to_vec()).collect();
+    let law = LogNormalMixture::new(vec![1.0; count], centres, vec![kernel; count])?;
+
+    // From a level at which the data are gone down to one that cannot be seen.
+    let widest = variance.iter().fold(0.0_f64, |a, v| a.max(v.sqrt())).max(1e-6);
+    let narrowest = widest * narrow.sqrt();
+    let grid = GridConfig::Karras { r_min: 0.02 * narrowest, r_max: 20.0 * widest, rho: 7.0, steps: 40 }.build(None)?;
+    let noise = Noise::new(1);
+    let mut start = Array2::zeros((n, d));
+    for (i, mut row) in start.outer_iter_mut().enumerate() {
+        let mut z = vec![0.0; d];
+        noise.fill_normal_f64(START, i as u64, 0, &mut z);
+        for (c, y) in row.iter_mut().enumerate() {
+            *y = mean[c] + (variance[c] + grid.start()).sqrt() * z[c];
+        }
+    }
+    let sampler = SamplerConfig::Heun {}.build::<Array2<f64>>()?;
+    let mut source = AddressedNoise::sampler(1, 0);
+    let end = sampler.sample(start, &law, &mut source, &grid, &mut |_| ControlFlow::Continue(()))?;
+
+    if let Some(head) = head {
+        println!("{head}");
+    }
+    for row in end.state.mapv(f64::exp).outer_iter() {
+        println!("{}", row.iter().map(f64::to_string).collect::<Vec<_>>().join(","));
+    }
+    Ok(())
+}

@@ -74,6 +74,10 @@ bench: build
 gpu-check *arguments: build
     {{dale}} gpu-check "$@"
 
+# What the harness costs beside training: logs, checkpoints, start
+bench-overhead *arguments: build
+    python3 scripts/bench_overhead.py "$@"
+
 # A checkpoint against dd, on this disk
 bench-checkpoint *arguments:
     cargo build --quiet --release -p models --example checkpoint_speed

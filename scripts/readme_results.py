@@ -8,7 +8,7 @@ import json
 import re
 import sys
 from pathlib import Path
-from statistics import median
+from statistics import mean, median, stdev
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = {
@@ -107,6 +107,92 @@ def others():
     return lines
 
 
+TITLES = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "kmnist-7011": "Kuzushiji-MNIST, first 7,011 images"}
+RECIPES = {
+    "ours": "**ours**",
+    "as-written": "the paper's equations (`as-written`)",
+    "published": "the authors' code (`published`)",
+    "published, unconstrained": "the authors' code, unconstrained sampler (`published-ums`)",
+    "published, ten times": "`published`, ten times the training, bf16 where native",
+}
+
+
+def cells(name):
+    """The finished cells of a sweep that ships, by setting, in their order; none where it has not been run."""
+    path = ROOT / "results/sweeps" / name / "cells.jsonl"
+    groups = {}
+    for line in path.read_text().splitlines() if path.is_file() else []:
+        cell = json.loads(line)
+        groups.setdefault(", ".join(cell["settings"].values()), []).append(cell)
+    return groups
+
+
+def spread(values, alone):
+    return f"{mean(values):.1f} ± {stdev(values) if len(values) > 1 else alone:.1f}"
+
+
+def recipes():
+    """What `dale sweep` found of the recipes on every data set, a command for each row."""
+    lines = [
+        "| data set | recipe | training images | N | seeds | `cnn-fid` | times ours | KID | calls | command |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
+    ]
+    fled = []
+    for data, title in TITLES.items():
+        for kind, factor in [("recipes", 1), ("ten-times", 10), ("long", 1)]:
+            found = cells(f"{kind}-{data}")
+            if len(found) < 2 and kind != "recipes":
+                continue
+            ours = [cell["score"]["cnn_fid"] for cell in found.get("ours", [])]
+            for recipe, group in found.items():
+                scores = [cell["score"] for cell in group]
+                fid = [s["cnn_fid"] for s in scores]
+                times = f"{mean(fid) / mean(ours):.1f}" if ours else "–"
+                diverged = sum(cell.get("diverged", 0) for cell in group)
+                if diverged:
+                    fled.append(f"{diverged:,} of {len(group) * scores[0]['n']:,} images of `{recipe}` on {title}")
+                images = 204_800 * (factor if recipe.startswith("published, ten") else 1)
+                command = f"just reproduce-full {data}" if kind != "ten-times" else f"just sweep experiments/sweeps/ten-times-{data}.toml"
+                lines.append(
+                    f"| {title} | {RECIPES.get(recipe, recipe)} | {images:,} | {scores[0]['n']:,} | {len(group)} | {spread(fid, scores[0]['cnn_fid_sd'])} "
+                    f"| {times} | {spread([s['kid'] for s in scores], scores[0]['kid_sd'])} | {scores[0]['calls']:,} | `{command}` |"
+                )
+    if len(lines) == 2:
+        return []
+    missing = [title for data, title in TITLES.items() if not cells(f"recipes-{data}")]
+    left = f" Not run yet: {', '.join(missing)}." if missing else ""
+    return [
+        "**Our recipe and the published one, with the same network (1.73 M parameters) and the same training budget.** The authors' code and the paper's "
+        "equations, both in our harness, are [said line by line](docs/published-recipe.md); [page with grids](results/recipes/report.html) (`dale sweep show results/sweeps/* --out results/recipes`).",
+        "",
+        *lines,
+        "",
+        "±: standard deviation over seeds; with one seed, that of the bootstrap (`cnn-fid`) and of the subsets (KID). `cnn-fid` falls with N: compare within "
+        f"one N. The published recipe is meant for up to 300,000 steps of 128 images; this is 1,600 of them, as many images as ours sees.{left}",
+        *([f"Images that diverged, which end white or black: {'; '.join(fled)}."] if fled else []),
+        "",
+    ]
+
+
+def speed():
+    """Ratios only; the whole tables stand in results/bench."""
+    step, samplers = load("results/bench/pytorch-step.json"), load("results/bench/samplers.json")
+    checkpoint, perturb = load("results/bench/checkpoint.json"), load("results/bench/perturb.json")
+    ratios = samplers["ratios"]
+    lines = ["| what | beside | their time / ours | whole table |", "| --- | --- | ---: | --- |"]
+    for row in step["rows"]:
+        lines.append(f"| training step, {row['precision']} ({1 / row['memory_ratio']:.1f} times less memory) | PyTorch eager, fused Adam | {1 / row['ratio']:.2f} | [step](results/bench/pytorch-step.md) |")
+    kernels = "[kernels](results/bench/samplers.md)"
+    lines += [
+        f"| exponentiated update of 10⁷ values, noise given | PyTorch eager; compiled | {ratios['eager']:.1f}; {ratios['compiled']:.2f} | {kernels} |",
+        f"| the same, noise drawn inside | PyTorch eager | {ratios['eager with noise']:.1f} | {kernels} |",
+        f"| 1,000 steps of Dale–Langevin on 10⁶ points | diffrax; torchsde; numpy | {ratios['diffrax']:.1f}; {ratios['torchsde']:.1f}; {ratios['numpy']:.1f} | {kernels} |",
+        f"| forward process with its noise, one core | numpy | {perturb['ratio']:.2f} | [perturb](results/bench/perturb.md) |",
+        f"| checkpoint, 0.95 GB | `dd conv=fsync` | {1 / checkpoint['ratio']:.2f} | [checkpoint](results/bench/checkpoint.md) |",
+    ]
+    return lines
+
+
 def results():
     metrics, manifest = load("results/mnist-cpu/metrics.json"), load("results/mnist-cpu/manifest.json")
     rows = {s["name"]: s for s in metrics["scores"]}
@@ -121,9 +207,9 @@ def results():
         revisions = (f"\nTraining was measured at revision {sittings[0]['revision']} (all of it together {first} there, with fewer calls), "
                      f"the rest at {sitting['revision']}.")
     comparison = [row["score"] for row in load("results/mnist-cpu/samplers.json")["rows"]]
-    perturb = load("results/bench/perturb.json")
     lines = [
-        f"MNIST, {cores} cores of an {sitting['processor']}, no GPU, {manifest['parameters'] / 1e6:.2f} M parameters in {manifest['precision']}: "
+        *recipes(),
+        f"**MNIST, the preset `cpu` at full length** (`just reproduce mnist`; {cores} cores of an {sitting['processor']}, no GPU, {manifest['precision']}): "
         f"training {minutes(seconds['training'])}, sampling {minutes(seconds['sampling'])},",
         f"evaluation and report {minutes(sitting['seconds'] - seconds['sampling'])}; peak memory "
         f"{max(s['peak_memory_bytes'] for s in sittings) / 2**30:.1f} GiB. One seed; ± is one standard deviation over 50 bootstrap",
@@ -137,7 +223,7 @@ def results():
         *engine(),
         "",
         *others(),
-        "The weights of the table above (as shipped, in half precision), sampled in different ways from the same draws of the prior: `cnn-fid` of "
+        "**Samplers**: the weights of MNIST's table (as shipped, in half precision), sampled in different ways from the same draws of the prior: `cnn-fid` of "
         f"{comparison[0]['n']:,} images each against network calls (`just compare-samplers`; [all numbers](results/mnist-cpu/samplers.md)):",
         "",
         "![cnn-fid against network calls for every sampler](results/mnist-cpu/samplers.svg)",
@@ -149,16 +235,11 @@ def results():
         "`cnn-fid` falls with N, so this table cannot be compared with the one above. The churn, 8, was chosen by `cnn-fid` against the same",
         "10,000 test images, on earlier weights of the same kind.",
         "",
-        "`just bench-pytorch`, side by side in one run:",
+        "**Speed**, side by side in one run each, on 2 cores (`just bench-pytorch`, `just bench-perturb`, `just bench-checkpoint`; machines and spreads in the tables):",
         "",
-        *(ROOT / "results/bench/pytorch-step.md").read_text().strip().splitlines(),
+        *speed(),
         "",
-        *(ROOT / "results/bench/checkpoint.md").read_text().strip().splitlines(),
-        "",
-        *(ROOT / "results/bench/samplers.md").read_text().strip().splitlines(),
-        "",
-        f"The forward process with its noise is {perturb['ratio']:.2f} times as fast as numpy's, on one core ([`just bench-perturb`](results/bench/perturb.md)). What",
-        "each kernel costs from 10³ to 10⁸ elements: [`just bench`](results/bench/kernels.md).",
+        "What each kernel costs from 10³ to 10⁸ elements: [`just bench`](results/bench/kernels.md).",
     ]
     return "\n".join(lines)
 

@@ -3,7 +3,7 @@
 //! Noise belongs to the image (seed, index), and networks run in padded batches of one size: image *i* is the same, to the
 //! bit, however many are asked for.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::path::Path;
 use std::time::Instant;
 
@@ -20,7 +20,7 @@ use score_match::Denoiser;
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
-use crate::config::{Experiment, NoiseKind, PixelMap, SamplingConfig};
+use crate::config::{Diverging, Experiment, NoiseKind, PixelMap, SamplingConfig};
 use crate::data::Dataset;
 use crate::pixels;
 use crate::progress::Progress;
@@ -85,6 +85,21 @@ impl Trained {
         NetDenoiser::new(&self.model, &self.weights, micro_batch)
     }
 
+    /// The denoiser as `config` asks for it, for the images of these numbers: their classes, and what becomes of those that diverge.
+    ///
+    /// # Errors
+    /// A class that the network does not have.
+    pub fn asked(&self, config: &SamplingConfig, micro_batch: usize, images: Range<usize>) -> Result<NetDenoiser<'_>> {
+        let mut denoiser = self.denoiser(micro_batch);
+        let classes = self.header.network.classes;
+        if classes > 0 {
+            let class = |i: usize| config.class.unwrap_or(i as i64 % classes);
+            let guidance = Guidance { classes: images.map(class).collect(), strength: config.guidance };
+            denoiser = denoiser.guided(guidance)?;
+        }
+        Ok(if config.diverging == Diverging::Keep { denoiser.tolerant() } else { denoiser })
+    }
+
     /// Shape of `n` images.
     #[must_use]
     pub fn shape(&self, n: usize) -> [i64; 4] {
@@ -102,6 +117,8 @@ pub struct Generated {
     pub calls: usize,
     /// Seconds for all of them.
     pub seconds: f64,
+    /// Images for which the network's output was not finite at the end.
+    pub diverged: usize,
     /// Name of the sampler.
     pub sampler: &'static str,
 }
@@ -156,9 +173,8 @@ pub fn generate(
     let grid = config.grid.build(Some(schedule))?;
     let prior = config.prior.build(&trained.header.moments, statistics, grid.start())?;
     let sampler: Box<dyn Sampler<Tensor>> = config.sampler.build()?;
-    let classes = trained.header.network.classes;
     let started = Instant::now();
-    let (mut parts, mut first, mut calls, mut stopped) = (Vec::new(), 0, 0, false);
+    let (mut parts, mut first, mut calls, mut diverged, mut stopped) = (Vec::new(), 0, 0, 0, false);
     let mut progress =
         Progress::new(sampler.name(), "image steps", (config.n as u64).saturating_mul(grid.steps() as u64));
     while first < config.n && !stopped {
@@ -177,14 +193,10 @@ pub fn generate(
             stopped = session.interrupted();
             if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        let mut denoiser = trained.denoiser(config.batch);
-        if classes > 0 {
-            let class = |i: usize| config.class.unwrap_or(i as i64 % classes);
-            let classes = (first..first + count).map(class).collect();
-            denoiser = denoiser.guided(Guidance { classes, strength: config.guidance })?;
-        }
-        let denoiser: &dyn Denoiser<Tensor> = &denoiser;
-        let end = sampler.sample(start, denoiser, &mut *source, &grid, &mut on_step)?;
+        let denoiser = trained.asked(config, config.batch, first..first + count)?;
+        let seen: &dyn Denoiser<Tensor> = &denoiser;
+        let end = sampler.sample(start, seen, &mut *source, &grid, &mut on_step)?;
+        diverged += denoiser.diverged();
         parts.push(pixels::to_array(&pixel_map.bytes(&end.state, end.signs.as_ref())?)?);
         first += count;
         calls = calls.max(end.calls);
@@ -193,7 +205,10 @@ pub fn generate(
         return Err(Interrupted("stopped while sampling; nothing was written, finished stages are kept".into()).into());
     }
     progress.finish();
+    if diverged > 0 {
+        tracing::warn!("{diverged} of {} images diverged: the network's output was not finite, and they got no more score", config.n);
+    }
     let views: Vec<_> = parts.iter().map(|p| p.view()).collect();
     let images = concatenate(Axis(0), &views).context("joining the batches")?;
-    Ok(Generated { images, calls, seconds: started.elapsed().as_secs_f64(), sampler: sampler.name() })
+    Ok(Generated { images, calls, seconds: started.elapsed().as_secs_f64(), diverged, sampler: sampler.name() })
 }

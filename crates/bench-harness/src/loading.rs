@@ -62,7 +62,11 @@ pub fn load(config: &DataConfig, session: &Session) -> Result<Dataset> {
         Ok(data) => data,
     };
     let (images, tests) = (data.train.len(), data.test.len());
-    let how = if data.is_generated() { "drawn by the program" } else { "checksums verified" };
+    let how = match &config.own {
+        Some(_) => "your own",
+        None if data.is_generated() => "drawn by the program",
+        None => "checksums verified",
+    };
     tracing::info!("data: {}, {images} training and {tests} test images, {how}", data.title());
     Ok(data)
 }

@@ -26,6 +26,9 @@ use crate::sweep::beside;
 use crate::training::bins::LevelBins;
 use crate::training::{Start, train};
 
+/// Side of the images that the shipped classifiers can judge.
+const JUDGED: i64 = 28;
+
 /// Images in the grid that is shown.
 pub const SHOWN: usize = 100;
 
@@ -40,6 +43,9 @@ pub struct SamplesRecord {
     pub calls: usize,
     /// Seconds for all.
     pub seconds: f64,
+    /// Images for which the network's output was not finite.
+    #[serde(default)]
+    pub diverged: usize,
     /// The sampler.
     pub sampler: String,
 }
@@ -51,6 +57,20 @@ pub struct Finished {
     pub folder: PathBuf,
     /// What evaluation found.
     pub evaluation: Evaluation,
+}
+
+/// Refuses an experiment whose samples could not be judged.
+///
+/// # Errors
+/// If its images are not of the classifiers' size.
+pub fn can_judge(experiment: &Experiment) -> Result<()> {
+    let size = experiment.network.size;
+    if size != JUDGED {
+        bail!(
+            "network.size = {size}: the whole road judges images of {JUDGED} × {JUDGED} pixels; `dale train` and `dale sample` take any size"
+        );
+    }
+    Ok(())
 }
 
 /// Walks the whole road for an experiment.
@@ -65,6 +85,7 @@ pub fn reproduce(
     session: &Session,
 ) -> Result<Finished> {
     let started = Instant::now();
+    can_judge(&experiment)?;
     let run = Run::plan(&session.root, preset, experiment, data)?;
     let _lock = run.open()?;
     session.log.attach(&run.folder);
@@ -99,12 +120,12 @@ pub fn samples(run: &Run, data: &Dataset, trained: &Trained, session: &Session) 
     let e = &run.experiment;
     let schedule = Schedule::new(e.process.clone())?;
     let statistics = statistics(&e.sampling.prior, e.pixels, data)?;
-    let Generated { images, calls, seconds, sampler } =
+    let Generated { images, calls, seconds, diverged, sampler } =
         generate(trained, &e.sampling, statistics.as_ref(), e.pixels, &schedule, e.seed, session)?;
     // The record goes first and comes last: new images never stand beside an old key.
     let _ = fs::remove_file(run.folder.join("samples.json"));
     write_npz(&path, &images)?;
-    let record = SamplesRecord { key, n: images.dim().0, calls, seconds, sampler: sampler.to_owned() };
+    let record = SamplesRecord { key, n: images.dim().0, calls, seconds, diverged, sampler: sampler.to_owned() };
     run.write_json("samples.json", &record)?;
     Ok((images, record))
 }

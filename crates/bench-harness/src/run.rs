@@ -7,6 +7,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use models::write::write_atomically;
@@ -16,9 +17,13 @@ use sha2::{Digest, Sha256};
 
 use crate::config::Experiment;
 use crate::data::Dataset;
+use crate::session::Session;
 
 /// Version of everything that keys cover; raised when a change of the program changes results.
 const FORMAT: u32 = 2;
+
+/// How often a folder that another program works in is looked at.
+const WAIT: Duration = Duration::from_millis(500);
 
 /// A run's folder with its resolved experiment.
 #[derive(Debug)]
@@ -86,6 +91,23 @@ impl Run {
         let text = toml::to_string(&self.experiment).context("writing config.toml")?;
         write_atomically(&self.folder.join("config.toml"), text.as_bytes())?;
         Ok(lock)
+    }
+
+    /// As [`Self::open`], once no other program works in the folder any more.
+    ///
+    /// # Errors
+    /// As [`Self::open`], or [`Interrupted`](crate::session::Interrupted).
+    pub fn open_when_free(&self, session: &Session) -> Result<File> {
+        let path = self.folder.join(".lock");
+        let busy = || matches!(File::open(&path).map(|file| file.try_lock()), Ok(Err(std::fs::TryLockError::WouldBlock)));
+        if busy() {
+            tracing::info!("{}: waiting for another dale that works in this folder", self.folder.display());
+        }
+        while busy() {
+            session.check()?;
+            std::thread::sleep(WAIT);
+        }
+        self.open()
     }
 
     /// Where checkpoints are.

@@ -12,20 +12,7 @@ use tempfile::TempDir;
 
 mod support;
 
-use support::{TINY, dale, fails, newest_checkpoint, stderr, succeeds};
-
-/// A sweep's file over the tiny experiment.
-fn file(folder: &Path, name: &str, more: &[&str], axes: &str) -> String {
-    let set: Vec<String> = TINY.iter().chain(more).map(|set| format!("{set:?}")).collect();
-    let head = format!("experiment = \"mnist\"\npreset = \"cpu\"\nset = [{}]\n", set.join(", "));
-    let path = folder.join(format!("{name}.toml"));
-    fs::write(&path, format!("{head}[sweep]\nname = {name:?}\n{axes}")).unwrap();
-    path.to_str().unwrap().to_owned()
-}
-
-fn sweep(folder: &Path, arguments: &[&str]) -> Command {
-    dale(folder, &[&["sweep"], arguments, &["--threads", "1"]].concat())
-}
+use support::{fails, newest_checkpoint, stderr, succeeds, sweep, sweep_file as file};
 
 fn lines(folder: &Path, journal: &str) -> Vec<Value> {
     let text = fs::read_to_string(folder.join("runs/sweeps").join(journal)).unwrap_or_default();

@@ -8,6 +8,8 @@
 //!
 //! Both are exact conversions of one another, so every sampler and every loss sees the same contract.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use ndarray::{Array2, Axis, concatenate};
 use score_match::denoiser::{DenoiseError, Denoiser};
 use score_match::precondition::{DataMoments, Precondition};
@@ -113,6 +115,7 @@ pub struct NetDenoiser<'a> {
     weights: &'a Weights,
     micro_batch: i64,
     guidance: Option<Guidance>,
+    diverged: Option<AtomicUsize>,
 }
 
 /// Classes that images are asked of, and how strongly: `D = D_any + strength (D_class − D_any)` (Ho and Salimans, 2022).
@@ -130,7 +133,33 @@ impl<'a> NetDenoiser<'a> {
     /// Uses these weights, `micro_batch` images at a time.
     #[must_use]
     pub fn new(model: &'a Model, weights: &'a Weights, micro_batch: usize) -> Self {
-        Self { model, weights, micro_batch: micro_batch.max(1) as i64, guidance: None }
+        Self { model, weights, micro_batch: micro_batch.max(1) as i64, guidance: None, diverged: None }
+    }
+
+    /// Goes on where the network's output for an image is not finite: `D = ȳ` there, so that the image gets no more score. Without
+    /// this it is an error.
+    ///
+    /// The Stein head has `x s` in it: where a network that is not fully trained overshoots, `x` grows until it overflows. Programs that do not
+    /// look end up with such an image clamped to the range that is shown, and so do we.
+    #[must_use]
+    pub fn tolerant(self) -> Self {
+        Self { diverged: Some(AtomicUsize::new(0)), ..self }
+    }
+
+    /// Images for which the last call's output was not finite.
+    pub fn diverged(&self) -> usize {
+        self.diverged.as_ref().map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
+    /// `D`, with `ȳ` in place of images that are not finite.
+    fn mended(&self, out: Tensor, y_bar: &Tensor, count: &AtomicUsize) -> Result<Tensor> {
+        let finite = out.f_isfinite()?.f_flatten(1, -1)?.f_all_dim(1, false)?;
+        let broken = finite.f_logical_not()?.f_sum(Kind::Int64)?.f_int64_value(&[])?;
+        count.store(usize::try_from(broken).unwrap_or(0), Ordering::Relaxed);
+        if broken == 0 {
+            return Ok(out);
+        }
+        Ok(out.f_where_self(&finite.f_view([-1, 1, 1, 1])?, y_bar)?)
     }
 
     /// Asks images of classes; image `i` of a batch is of class `guidance.classes[i]`.
@@ -237,7 +266,11 @@ fn finite(out: &Tensor, v: f64) -> std::result::Result<(), DenoiseError> {
 
 impl Denoiser<Tensor> for NetDenoiser<'_> {
     fn denoise(&self, y_bar: &Tensor, v: f64) -> std::result::Result<Tensor, DenoiseError> {
-        let out = no_grad(|| self.run(y_bar, v)).map_err(|e| DenoiseError::Backend(e.to_string()))?;
+        let backend = |e: crate::ModelError| DenoiseError::Backend(e.to_string());
+        let out = no_grad(|| self.run(y_bar, v)).map_err(backend)?;
+        if let Some(count) = &self.diverged {
+            return no_grad(|| self.mended(out, y_bar, count)).map_err(backend);
+        }
         finite(&out, v)?;
         Ok(out)
     }
@@ -266,6 +299,26 @@ mod tests {
     use crate::params::{Flat, Gradient};
     use crate::unet::UNetConfig;
     use tch::Device;
+
+    /// One image is far out, where `x` overflows: the others are what they are without it.
+    #[test]
+    fn an_image_that_diverges_gets_no_more_score_and_leaves_the_others_alone() {
+        let (model, weights) = model(Head::Stein);
+        let y = Tensor::rand([3, 1, 8, 8], (Kind::Float, Device::Cpu));
+        let far = y.copy();
+        let _ = far.f_get(1).unwrap().f_fill_(500.0).unwrap();
+        let strict = NetDenoiser::new(&model, &weights, 3);
+        assert!(matches!(strict.denoise(&far, 0.3), Err(DenoiseError::NonFinite { .. })));
+        let tolerant = NetDenoiser::new(&model, &weights, 3).tolerant();
+        let (clean, mended) = (strict.denoise(&y, 0.3).unwrap(), tolerant.denoise(&far, 0.3).unwrap());
+        assert_eq!(tolerant.diverged(), 1);
+        assert_eq!(mended.get(1), far.get(1));
+        for i in [0, 2] {
+            assert!((clean.get(i) - mended.get(i)).abs().max().double_value(&[]) < 1e-6);
+        }
+        assert_eq!(tolerant.denoise(&y, 0.3).unwrap(), clean);
+        assert_eq!(tolerant.diverged(), 0);
+    }
 
     fn model(head: Head) -> (Model, Weights) {
         let config = UNetConfig { size: 8, widths: vec![8, 16], embedding: 16, groups: 4, ..UNetConfig::default() };

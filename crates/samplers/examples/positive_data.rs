@@ -55,24 +55,23 @@ fn main() -> Result<(), Box<dyn Error>> {
     let variance = logs.var_axis(Axis(0), 1.0);
     let (count, d) = logs.dim();
 
-    // Scott's rule: h = s n^(−1/(d + 4)) in each coordinate.
-    let narrow = (count as f64).powf(-2.0 / (d as f64 + 4.0));
-    let kernel: Vec<f64> = variance.iter().map(|v| (v * narrow).max(1e-12)).collect();
-    let centres = logs.rows().into_iter().map(|row| row.to_vec()).collect();
-    let law = LogNormalMixture::new(vec![1.0; count], centres, vec![kernel; count])?;
+    // All columns on one scale, so that one noise level means as much in each. A column that does not vary stays as it is.
+    let scale = variance.mapv(|v| if v > 0.0 { v.sqrt() } else { 1.0 });
+    let standard = (&logs - &mean) / &scale;
+
+    // Scott's rule: h = n^(−1/(d + 4)) on that scale.
+    let h = (count as f64).powf(-1.0 / (d as f64 + 4.0));
+    let centres = standard.rows().into_iter().map(|row| row.to_vec()).collect();
+    let law = LogNormalMixture::new(vec![1.0; count], centres, vec![vec![h * h; d]; count])?;
 
     // From a level at which the data are gone down to one that cannot be seen.
-    let widest = variance.iter().fold(0.0_f64, |a, v| a.max(v.sqrt())).max(1e-6);
-    let narrowest = widest * narrow.sqrt();
-    let grid = GridConfig::Karras { r_min: 0.02 * narrowest, r_max: 20.0 * widest, rho: 7.0, steps: 40 }.build(None)?;
+    let grid = GridConfig::Karras { r_min: 0.02 * h, r_max: 20.0, rho: 7.0, steps: 40 }.build(None)?;
     let noise = Noise::new(1);
     let mut start = Array2::zeros((n, d));
     for (i, mut row) in start.outer_iter_mut().enumerate() {
         let mut z = vec![0.0; d];
         noise.fill_normal_f64(START, i as u64, 0, &mut z);
-        for (c, y) in row.iter_mut().enumerate() {
-            *y = mean[c] + (variance[c] + grid.start()).sqrt() * z[c];
-        }
+        row.iter_mut().zip(z).for_each(|(y, z)| *y = (1.0 + grid.start()).sqrt() * z);
     }
     let sampler = SamplerConfig::Heun {}.build::<Array2<f64>>()?;
     let mut source = AddressedNoise::sampler(1, 0);
@@ -81,7 +80,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     if let Some(head) = head {
         println!("{head}");
     }
-    for row in end.state.mapv(f64::exp).outer_iter() {
+    for row in (end.state * &scale + &mean).mapv(f64::exp).outer_iter() {
         println!("{}", row.iter().map(f64::to_string).collect::<Vec<_>>().join(","));
     }
     Ok(())

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use gbm_sde::Schedule;
 use models::denoise::Head;
+use samplers::PriorConfig;
 
 use super::{ConfigError, Coordinate, Experiment};
 
@@ -79,6 +80,10 @@ pub(super) fn check(path: &Path, e: &Experiment) -> Result<(), ConfigError> {
         return refuse("sampling.guidance", format!("{} is not a finite number", e.sampling.guidance));
     }
     let classes = e.network.classes;
+    if e.data.own.is_some() && (classes > 0 || e.sampling.prior == PriorConfig::ClassAverage {}) {
+        let reason = "images of your own have no classes: network.classes must be 0, and sampling.prior not of classes";
+        return refuse("data.own", reason.to_owned());
+    }
     if let Some(class) = e.sampling.class.filter(|class| !(0..classes).contains(class)) {
         return refuse(
             "sampling.class",

@@ -144,6 +144,26 @@ pub struct SamplingConfig {
     /// Strength of the class: 0 for any class, 1 for it as it was learned, more to exaggerate it (two passes of the network each).
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub guidance: f64,
+    /// What becomes of images for which the network's output is not finite.
+    #[serde(default, skip_serializing_if = "Diverging::is_stop")]
+    pub diverging: Diverging,
+}
+
+/// What becomes of images for which the network's output is not finite.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Diverging {
+    /// Sampling stops with an error.
+    #[default]
+    Stop,
+    /// They get no more score, and end clamped to the range that is shown; their number is reported.
+    Keep,
+}
+
+impl Diverging {
+    fn is_stop(&self) -> bool {
+        *self == Self::Stop
+    }
 }
 
 fn one() -> f64 {

@@ -74,7 +74,7 @@ pub fn reverse(
     let statistics = statistics(&e.sampling.prior, e.pixels, data)?;
     let prior = e.sampling.prior.build(&trained.header.moments, statistics.as_ref(), grid.start())?;
     let sampler: Box<dyn Sampler<Tensor>> = e.sampling.sampler.build()?;
-    let denoiser = trained.denoiser(n);
+    let denoiser = trained.asked(&e.sampling, n, 0..n)?;
     let start = prior.draw_tensor(&Noise::new(e.seed), 0, &trained.shape(n), session.device)?;
     let mut states = vec![State { r: grid.start().sqrt(), images: pixels::to_array(&e.pixels.bytes(&start, None)?)? }];
     let mut source = AddressedNoise::sampler(e.seed, 0);

@@ -91,7 +91,8 @@ impl Plate {
         let height = top + MARGIN;
         let paper =
             format!("<rect x=\"0\" y=\"0\" width=\"{}\" height=\"{}\" fill=\"#FFFFFF\"/>", fine(width), fine(height));
-        frame(&format!("<svg>{paper}{body}</svg>"), "", (width, height), self.title.clone(), self.csv.clone())
+        let title = escape(&self.title);
+        frame(&format!("<svg><title>{title}</title>{paper}{body}</svg>"), "", (width, height), self.title.clone(), self.csv.clone())
     }
 }
 
@@ -136,6 +137,7 @@ mod tests {
         let svg = plate.draw();
         assert_eq!(svg.csv(), "a,b\n");
         assert_eq!(svg.as_str().matches("<image").count(), 3);
+        assert!(svg.as_str().contains("<title>Two rows</title>"));
         assert!(svg.as_str().contains("v = 40 &amp; more") && svg.as_str().contains(">first<"));
         let (bytes, width) = decoded(&svg.png().unwrap());
         let places = |value: u8| -> Vec<(usize, usize)> {

@@ -6,7 +6,7 @@ use anyhow::Result;
 use ndarray::{Array3, Axis, Slice};
 
 use super::effects::settings;
-use super::record::{self, Record};
+use super::folder::Sweep;
 use crate::data::Dataset;
 use crate::evaluate::Judge;
 use crate::report::table::{Best, Cell, Column, Table};
@@ -23,15 +23,17 @@ const SHIPPED: &str = "results/sweeps";
 /// If the images cannot be judged.
 pub fn table(run: &Run, data: &Dataset, images: &Array3<u8>, calls: usize, session: &Session) -> Result<Option<Table>> {
     let e = &run.experiment;
-    let records = record::read(&Path::new(SHIPPED).join(format!("recipes-{}", e.name)))?;
-    let finished: Vec<&Record> = records.iter().filter(|record| record.outcome().is_some()).collect();
+    let folder = Path::new(SHIPPED).join(format!("recipes-{}", e.name));
+    if !folder.is_dir() {
+        tracing::info!("{} is not here: nothing to set this run beside", folder.display());
+        return Ok(None);
+    }
+    let sweep = Sweep::read(&folder)?;
+    let finished = sweep.finished();
     let Some(first) = finished.first().and_then(|record| record.outcome()) else { return Ok(None) };
     let n = first.score.n;
     if images.dim().0 < n {
-        tracing::info!(
-            "the recipes that ship were judged on {n} images, this run has {}: not compared",
-            images.dim().0
-        );
+        tracing::info!("the recipes that ship were judged on {n} images, this run has {}: not compared", images.dim().0);
         return Ok(None);
     }
     let judge = Judge::new(data, &e.evaluation, e.seed, session.device)?;
@@ -70,8 +72,9 @@ pub fn table(run: &Run, data: &Dataset, images: &Array3<u8>, calls: usize, sessi
         ])?;
     }
     table.notes.push(format!(
-        "this run has seen {} training images, the recipes 204,800 each; ±: standard deviation over seeds, with one seed that of the bootstrap",
-        e.training.steps * e.training.batch as u64
+        "this run has seen {} training images, the recipes {} each; ±: standard deviation over seeds, with one seed that of the bootstrap",
+        e.training.steps * e.training.batch as u64,
+        finished.first().and_then(|record| sweep.images_seen(record)).unwrap_or(0)
     ));
     Ok(Some(table))
 }

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use models::write::write_atomically;
 
 use super::cells::Cell;
+use super::folder::Sweep;
 use super::record::{self, Outcome, Record};
 use crate::arrays::read_npz;
 use crate::figures::sample_grid;
@@ -43,8 +44,12 @@ pub fn keep(sweep: &Path, cell: &Cell, outcome: &Outcome) -> Result<()> {
     }
     let own = folder(sweep, &cell.key);
     fs::create_dir_all(&own).with_context(|| own.display().to_string())?;
-    let curve = fs::read(outcome.folder.join("quality.jsonl")).unwrap_or_default();
-    if !curve.is_empty() {
+    // The curve is of the training; a cell that did not ask for one may share it with others that did.
+    if cell.experiment.training.eval_every > 0 {
+        let curve = fs::read(outcome.folder.join("quality.jsonl")).unwrap_or_default();
+        if curve.is_empty() {
+            tracing::warn!("{}: its training was finished before, by a cell that did not judge it on its way", cell.name());
+        }
         write_atomically(&own.join("quality.jsonl"), &curve)?;
     }
     let images = read_npz(&outcome.folder.join("samples.npz"))?;
@@ -58,47 +63,57 @@ pub fn curve(sweep: &Path, key: &str) -> Vec<Quality> {
     Quality::read(&folder(sweep, key).join("quality.jsonl"))
 }
 
-/// Takes over what `other`, the folder of the same sweep from another place, knows and `sweep` does not; returns how many cells.
+/// The cells that `other`, the folder of the same sweep from another place, has numbers of and `known` has not.
 ///
 /// # Errors
-/// If `other` is no sweep's folder, or a file cannot be read or written.
-pub fn adopt(sweep: &Path, cells: &[Cell], other: &Path) -> Result<usize> {
+/// If `other` is no sweep's folder, or its numbers were made by another protocol than those that are known.
+pub fn adoptable(known: &[Record], cells: &[Cell], other: &Path) -> Result<Vec<Record>> {
     if !other.join("sweep.toml").is_file() {
         bail!("{}: not a sweep's folder: it has no sweep.toml", other.display());
     }
-    let known = record::read(sweep)?;
     let wanted = |record: &Record| {
         record.outcome().is_some()
             && cells.iter().any(|cell| cell.key == record.key)
             && !known.iter().any(|own| own.key == record.key && own.outcome().is_some())
     };
     let found: Vec<Record> = record::read(other)?.into_iter().filter(wanted).collect();
+    let own = known.iter().filter(|record| cells.iter().any(|cell| cell.key == record.key));
+    record::one_protocol(own.chain(&found)).with_context(|| format!("{}: not taken over", other.display()))?;
+    Ok(found)
+}
+
+/// Takes records over from `other`, with grids and curves.
+///
+/// # Errors
+/// If a file cannot be read or written.
+pub fn adopt(sweep: &Path, found: &[Record], other: &Path) -> Result<()> {
     if found.is_empty() {
-        return Ok(0);
+        return Ok(());
     }
     fs::create_dir_all(sweep).with_context(|| sweep.display().to_string())?;
     let path = sweep.join("cells-adopted.jsonl");
     let mut text = fs::read_to_string(&path).unwrap_or_default();
-    for record in &found {
+    for record in found {
         copy(&folder(other, &record.key), &folder(sweep, &record.key))?;
         text += &(serde_json::to_string(record)? + "\n");
     }
     write_atomically(&path, text.as_bytes())?;
-    Ok(found.len())
+    Ok(())
 }
 
 /// Copies what ships of a sweep: its file, the records in one file, tables, charts, page, grids and curves.
 ///
 /// # Errors
-/// If no cell has ended, or a file cannot be read or written.
+/// As [`Sweep::read`]; if no cell has ended, or a file cannot be read or written.
 pub fn export(sweep: &Path, target: &Path) -> Result<()> {
-    let records = record::read(sweep)?;
-    if records.iter().all(|record| record.outcome().is_none()) {
+    let known = Sweep::read(sweep)?;
+    let records = known.finished();
+    if records.is_empty() {
         bail!("{}: no cell of this sweep has numbers", sweep.display());
     }
     fs::create_dir_all(target).with_context(|| target.display().to_string())?;
     let mut lines = String::new();
-    for record in records.iter().filter(|record| record.outcome().is_some()) {
+    for record in records {
         lines += &(serde_json::to_string(record)? + "\n");
         copy(&folder(sweep, &record.key), &folder(target, &record.key))?;
     }
@@ -129,19 +144,26 @@ mod tests {
     use super::super::record::tests::{failed, finished};
     use super::*;
 
-    fn write(folder: &Path, records: &[Record]) {
+    const FILE: &str = "experiment = \"mnist\"\npreset = \"cpu\"\n[sweep]\nname = \"two\"\nseeds = [1, 2]\n";
+
+    fn write(folder: &Path, records: &[&Record]) {
         fs::create_dir_all(folder).unwrap();
         let lines: String = records.iter().map(|r| serde_json::to_string(r).unwrap() + "\n").collect();
         fs::write(folder.join("cells.jsonl"), lines).unwrap();
-        fs::write(folder.join("sweep.toml"), "").unwrap();
+        fs::write(folder.join("sweep.toml"), FILE).unwrap();
     }
 
+    /// What ships: numbers of the file's cells, with grids and curves; no failures, and nothing of settings that the file had once.
     #[test]
-    fn a_shipped_sweep_has_numbers_grids_and_curves_but_no_failures() {
+    fn a_shipped_sweep_is_of_its_file() {
         let root = tempfile::tempdir().unwrap();
         let (sweep, target) = (root.path().join("a"), root.path().join("b"));
-        let good = finished(&[("a", "x")], 1, 7.0);
-        write(&sweep, &[good.clone(), failed(&[("a", "y")], 1, "no")]);
+        write(&sweep, &[]);
+        assert!(export(&sweep, &target).unwrap_err().to_string().contains("no cell"));
+        let cells = Sweep::read(&sweep).unwrap().cells;
+        let of = |record: Record, cell: &Cell| Record { key: cell.key.clone(), ..record };
+        let (good, bad) = (of(finished(&[], 1, 7.0), &cells[0]), of(failed(&[], 2, "no"), &cells[1]));
+        write(&sweep, &[&bad, &finished(&[], 3, 1.0), &good]);
         let own = folder(&sweep, &good.key);
         fs::create_dir_all(&own).unwrap();
         fs::write(own.join("samples.png"), "picture").unwrap();
@@ -153,9 +175,16 @@ mod tests {
         assert_eq!(fs::read_to_string(grid(&target, &good.key)).unwrap(), "picture");
         let curve = curve(&target, &good.key);
         assert_eq!((curve.len(), curve[0].step, curve[0].score.cnn_fid), (1, 5, 7.0));
-        write(&sweep, &[failed(&[("a", "y")], 1, "no")]);
-        assert!(export(&sweep, &target).unwrap_err().to_string().contains("no cell"));
-        assert!(adopt(&sweep, &[], root.path()).unwrap_err().to_string().contains("sweep.toml"));
-        assert_eq!(adopt(&sweep, &[], &target).unwrap(), 0, "cells of another file are not taken");
+
+        assert_eq!(adoptable(&[], &cells, &target).unwrap(), [good.clone()]);
+        assert!(adoptable(&[good.clone()], &cells, &target).unwrap().is_empty());
+        assert!(adoptable(&[], &cells[1..], &target).unwrap().is_empty(), "cells of another file are not taken");
+        assert!(adoptable(&[], &cells, root.path()).unwrap_err().to_string().contains("sweep.toml"));
+        let mut other = of(finished(&[], 2, 8.0), &cells[1]);
+        if let record::Status::Ok(outcome) = &mut other.status {
+            outcome.score.fingerprint.library_version = "9.9.9".into();
+        }
+        let refused = format!("{:#}", adoptable(&[other], &cells, &target).unwrap_err());
+        assert!(refused.contains("9.9.9") && refused.contains("not taken over"), "{refused}");
     }
 }

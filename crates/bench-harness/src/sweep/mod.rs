@@ -10,6 +10,7 @@
 //! | [`run`] | parallel workers, each a process within its limit of memory |
 //! | [`worker`] | what such a process does |
 //! | [`record`] | `cells.jsonl`, from which a sweep goes on |
+//! | [`folder`] | a sweep's folder, read |
 //! | [`keep`] | grids and curves of cells that ended; shipping and taking over |
 //! | [`results`] | CSV and Parquet |
 //! | [`effects`] | main effects, quality against cost |
@@ -35,6 +36,7 @@ use self::run::{Limits, Program};
 use self::table::SweepFile;
 use crate::config::shipped;
 use crate::session::{Interrupted, Session};
+use crate::{loading, reproduce};
 
 pub mod axis;
 pub mod beside;
@@ -42,6 +44,7 @@ pub mod cells;
 pub mod compare;
 pub mod effects;
 pub mod estimate;
+pub mod folder;
 pub mod keep;
 pub mod plan;
 pub mod plots;
@@ -136,13 +139,15 @@ pub fn command(args: SweepArgs, around: Surroundings, session: &Session) -> Resu
     let preset = if file.preset == "auto" { automatic } else { &file.preset };
     let cells = cells::expand(&file, Base { layers: &layers, preset })?;
     let folder = session.root.join("sweeps").join(&file.name);
-    if !args.dry_run {
-        for other in &args.from {
-            let taken = keep::adopt(&folder, &cells, other)?;
-            tracing::info!("{}: {taken} cells taken over", other.display());
+    let mut records = record::read(&folder)?;
+    for other in &args.from {
+        let found = keep::adoptable(&records, &cells, other)?;
+        if !args.dry_run {
+            keep::adopt(&folder, &found, other)?;
+            tracing::info!("{}: {} cells taken over", other.display(), found.len());
         }
+        records.extend(found);
     }
-    let records = record::read(&folder)?;
     let groups = match args.shard {
         Some(shard) => shard.of(cells::groups(&cells)),
         None => cells::groups(&cells),
@@ -158,6 +163,7 @@ pub fn command(args: SweepArgs, around: Surroundings, session: &Session) -> Resu
     fs::create_dir_all(&folder).with_context(|| format!("cannot make the sweep's folder {}", folder.display()))?;
     write_atomically(&folder.join("sweep.toml"), file.text.as_bytes())?;
     if !args.report && !groups.is_empty() {
+        ready(&groups, session)?;
         let journal = Journal::open(&folder, args.shard)?;
         let limits = Limits { jobs: args.jobs as usize, memory: args.memory }.within_free_memory();
         let program = program(&file, &folder, around, limits)?;
@@ -169,6 +175,20 @@ pub fn command(args: SweepArgs, around: Surroundings, session: &Session) -> Resu
         }
     }
     report(&folder, &file.name, &cells)
+}
+
+/// Refuses what would fail in every worker, before any starts: data that are not at hand, images that cannot be judged.
+fn ready(groups: &[Vec<&Cell>], session: &Session) -> Result<()> {
+    let mut seen = Vec::new();
+    for cell in groups.iter().flatten() {
+        let e = &cell.experiment;
+        if !seen.contains(&(&e.data, e.network.size)) {
+            seen.push((&e.data, e.network.size));
+            reproduce::can_judge(e)?;
+            loading::load_for(e, session)?;
+        }
+    }
+    Ok(())
 }
 
 /// Groups without the cells that have ended.
@@ -202,21 +222,13 @@ fn program(file: &SweepFile, folder: &Path, around: Surroundings, limits: Limits
 
 /// Writes and prints what is known of the sweep's cells, in their order.
 fn report(folder: &Path, name: &str, cells: &[Cell]) -> Result<()> {
-    let mut records = record::read(folder)?;
-    let place = |record: &Record| cells.iter().position(|cell| cell.key == record.key);
-    let before = records.len();
-    records.retain(|record| place(record).is_some());
-    if records.len() < before {
-        let other = before - records.len();
-        tracing::warn!("{}: {other} records are of other cells than the file has now; left out", folder.display());
-    }
-    records.sort_by_key(|record| place(record));
+    let records = folder::of_cells(record::read(folder)?, cells, folder)?;
     for record in &records {
-        if let Some((at, outcome)) = place(record).zip(record.outcome()) {
-            keep::keep(folder, &cells[at], outcome)?;
+        let cell = cells.iter().find(|cell| cell.key == record.key);
+        if let Some((cell, outcome)) = cell.zip(record.outcome()) {
+            keep::keep(folder, cell, outcome)?;
         }
     }
-    record::one_protocol(&records)?;
     results::write(folder, &records)?;
     let missing = cells.len() - records.len();
     let page = plots::write(folder, name, &records, missing)?;

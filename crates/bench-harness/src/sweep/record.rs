@@ -25,6 +25,9 @@ pub struct Outcome {
     pub sampling_seconds: f64,
     /// Seconds of this sitting for all but training and sampling.
     pub other_seconds: f64,
+    /// Images for which the network's output was not finite.
+    #[serde(default)]
+    pub diverged: usize,
     /// Most memory that the worker held, in bytes.
     pub peak_memory: Option<u64>,
     /// The run's folder.

@@ -27,6 +27,7 @@ pub(crate) fn finished(settings: &[(&str, &str)], seed: u64, cnn_fid: f64) -> Re
     };
     let outcome = Outcome {
         score,
+        diverged: 0,
         training_seconds: 3.0,
         sampling_seconds: 4.0,
         other_seconds: 1.0,

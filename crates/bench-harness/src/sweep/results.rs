@@ -67,6 +67,7 @@ pub fn columns(records: &[Record]) -> Vec<Column> {
         ("cnn_fid_sd", number(|o| Some(o.score.cnn_fid_sd))),
         ("kid", number(|o| Some(o.score.kid))),
         ("kid_sd", number(|o| Some(o.score.kid_sd))),
+        ("diverged", of(|o| i64::try_from(o.diverged).ok())),
         ("calls", of(|o| o.score.calls.and_then(|c| i64::try_from(c).ok()))),
         ("seconds_per_image", number(|o| o.score.seconds_per_image)),
         ("training_seconds", number(|o| Some(o.training_seconds))),

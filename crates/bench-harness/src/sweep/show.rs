@@ -7,12 +7,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use models::write::write_atomically;
 
-use super::cells::{self, Base, Cell as SweepCell};
 use super::effects::{Mean, Setting, settings};
-use super::record::{self, Record};
-use super::table::SweepFile;
+use super::folder::Sweep;
+use super::record::Record;
 use super::{compare, keep};
-use crate::config::shipped;
 use crate::report::axis::Scale;
 use crate::report::csv::field;
 use crate::report::image::Png;
@@ -20,52 +18,21 @@ use crate::report::page::{Block, Card, Figure, Page, Section};
 use crate::report::plot::{Chart, Mark, Series, Svg};
 use crate::report::table::{Best, Cell, Column, Table, number};
 
-/// A sweep with what is known of its cells.
-struct Sweep {
-    folder: PathBuf,
-    file: SweepFile,
-    cells: Vec<SweepCell>,
-    records: Vec<Record>,
-}
-
-impl Sweep {
-    fn read(folder: PathBuf) -> Result<Self> {
-        let file = SweepFile::read(&folder.join("sweep.toml"))?;
-        let layers = shipped::find(&file.experiment).with_context(|| folder.display().to_string())?;
-        let preset = if file.preset == "auto" { "cpu" } else { &file.preset };
-        let cells = cells::expand(&file, Base { layers: &layers, preset })?;
-        let mut records = record::read(&folder)?;
-        record::one_protocol(&records).with_context(|| folder.display().to_string())?;
-        let place = |record: &Record| cells.iter().position(|cell| cell.key == record.key).unwrap_or(usize::MAX);
-        records.sort_by_key(place);
-        Ok(Self { folder, file, cells, records })
-    }
-
-    fn finished(&self) -> Vec<&Record> {
-        self.records.iter().filter(|record| record.outcome().is_some()).collect()
-    }
-
-    /// Cells of the file that have no numbers yet.
-    fn missing(&self) -> usize {
-        let ended = |cell: &&SweepCell| self.records.iter().any(|r| r.key == cell.key && r.outcome().is_some());
-        self.cells.len() - self.cells.iter().filter(ended).count()
-    }
-
-    /// The first record of each setting, with the setting.
-    fn firsts(&self) -> Vec<(Setting, &Record)> {
-        let finished = self.finished();
-        let own = |setting: &Setting| {
-            let same = |record: &&&Record| {
-                setting.settings.iter().all(|(axis, label)| record.label(axis) == Some(label.as_str()))
-            };
-            finished.iter().find(same).copied()
-        };
-        settings(&finished).into_iter().filter_map(|setting| Some((own(&setting)?, setting))).map(swap).collect()
-    }
-}
-
-fn swap<A, B>((a, b): (A, B)) -> (B, A) {
-    (b, a)
+/// The first record of each setting, with the setting.
+fn firsts(sweep: &Sweep) -> Vec<(Setting, &Record)> {
+    let finished = sweep.finished();
+    let own = |setting: &Setting| {
+        let same =
+            |record: &&&Record| setting.settings.iter().all(|(axis, label)| record.label(axis) == Some(label.as_str()));
+        finished.iter().find(same).copied()
+    };
+    settings(&finished)
+        .into_iter()
+        .filter_map(|setting| {
+            let record = own(&setting)?;
+            Some((setting, record))
+        })
+        .collect()
 }
 
 /// Writes `report.html`, `tables.md` and the charts into `out`, and prints the tables.
@@ -74,7 +41,7 @@ fn swap<A, B>((a, b): (A, B)) -> (B, A) {
 /// A folder that is no sweep's, a sweep of another version's settings, numbers of different protocols within one sweep, a file that
 /// cannot be written.
 pub fn command(folders: &[PathBuf], title: &str, out: &Path, root: &Path) -> Result<()> {
-    let read = |path: &PathBuf| Sweep::read(compare::folder(path, root)?);
+    let read = |path: &PathBuf| Sweep::read(&compare::folder(path, root)?);
     let sweeps = folders.iter().map(read).collect::<Result<Vec<_>>>()?;
     fs::create_dir_all(out).with_context(|| out.display().to_string())?;
     let mut markdown = String::new();
@@ -92,8 +59,8 @@ pub fn command(folders: &[PathBuf], title: &str, out: &Path, root: &Path) -> Res
         }
         if let Some(svg) = curves(sweep)? {
             svg.write(&out.join(format!("curve-{}.svg", sweep.file.name)))?;
-            let text = "Training judged on its way, with fewer images than the table has; the distance falls with their number. Bars: 95% \
-                        intervals.";
+            let text = "Training judged on its way, with as many images as the axis says, which need not be those of the table: the distance \
+                        falls with their number. Bars: 95% intervals.";
             blocks.push(Block::Figure(Figure::chart(svg, text)));
         }
         cards.extend(card(sweep));
@@ -148,13 +115,14 @@ fn table(sweep: &Sweep) -> Result<Table> {
         Column { decimals: Some(1), ..Column::number(format!("× {first}")) },
         Column { best: Some(Best::Lowest), decimals: Some(1), ..Column::number("KID") },
         Column::text("± of KID"),
+        Column { decimals: Some(0), ..Column::number("training images") },
         Column { decimals: Some(0), ..Column::number("calls per image") },
         Column { decimals: Some(4), unit: Some("s".into()), ..Column::number("time per image") },
         Column { decimals: Some(1), unit: Some("min".into()), ..Column::number("training") },
     ]);
     let mut table = Table::new(format!("{}: {n} images each", sweep.file.heading()), columns);
     let best = all.first().map_or(f64::NAN, |s| s.quality.mean);
-    for s in &all {
+    for (s, record) in firsts(sweep) {
         let label = |axis: &String| s.settings.iter().find(|(own, _)| own == axis).map(|(_, label)| label.clone());
         let mut row: Vec<Cell> = axes.iter().map(|axis| label(axis).map_or(Cell::Missing, Cell::Text)).collect();
         let finite = |value: f64| if value.is_finite() { Cell::Number(value) } else { Cell::Missing };
@@ -165,6 +133,7 @@ fn table(sweep: &Sweep) -> Result<Table> {
             finite(s.quality.mean / best),
             finite(s.kid.mean),
             spread(&s.kid).into(),
+            sweep.images_seen(record).map_or(Cell::Missing, |seen| Cell::Number(seen as f64)),
             finite(s.calls),
             finite(s.seconds),
             finite(s.training / 60.0),
@@ -175,6 +144,13 @@ fn table(sweep: &Sweep) -> Result<Table> {
         "±: standard deviation over seeds of training and sampling; with one seed, that of the bootstrap (cnn-fid) and of the subsets (KID)"
             .to_owned(),
     );
+    table.notes.push("times are those of a worker, which may have shared the machine with others".to_owned());
+    for record in sweep.finished() {
+        let diverged = record.outcome().map_or(0, |outcome| outcome.diverged);
+        if diverged > 0 {
+            table.notes.push(format!("{}: {diverged} images diverged (the network's output was not finite)", record.name()));
+        }
+    }
     let missing = sweep.missing();
     if missing > 0 {
         table.notes.push(format!("{missing} of {} cells of this comparison have not been run", sweep.cells.len()));
@@ -189,7 +165,7 @@ fn spread(mean: &Mean) -> String {
 /// The grid of the first seed of every setting.
 fn grids(sweep: &Sweep) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
-    for (setting, record) in sweep.firsts() {
+    for (setting, record) in firsts(sweep) {
         let path = keep::grid(&sweep.folder, &record.key);
         let Ok(bytes) = fs::read(&path) else { continue };
         let png = Png::from_bytes(bytes).with_context(|| path.display().to_string())?;
@@ -209,9 +185,9 @@ fn grids(sweep: &Sweep) -> Result<Vec<Figure>> {
 fn curves(sweep: &Sweep) -> Result<Option<Svg>> {
     let mut series = Vec::new();
     let mut csv = String::from("setting,seed,step,training_images,seconds,images,cnn_fid,cnn_fid_sd,kid,kid_sd\n");
-    let mut images = 0;
-    for (setting, record) in sweep.firsts() {
-        let Some(cell) = sweep.cells.iter().find(|cell| cell.key == record.key) else { continue };
+    let mut counts: Vec<usize> = Vec::new();
+    for (setting, record) in firsts(sweep) {
+        let Some(cell) = sweep.cell(record) else { continue };
         let batch = cell.experiment.training.batch as u64;
         let curve = keep::curve(&sweep.folder, &record.key);
         let label = setting.settings.iter().map(|(_, label)| label.clone()).collect::<Vec<_>>().join(", ");
@@ -223,7 +199,9 @@ fn curves(sweep: &Sweep) -> Result<Option<Svg>> {
                 "{name},{seed},{},{seen},{},{},{},{},{},{}\n",
                 point.step, point.seconds, s.n, s.cnn_fid, s.cnn_fid_sd, s.kid, s.kid_sd
             );
-            images = s.n;
+            if !counts.contains(&s.n) {
+                counts.push(s.n);
+            }
             points.push((seen as f64, s.cnn_fid));
             let half = 1.96 * s.cnn_fid_sd;
             band.push(((s.cnn_fid - half).max(0.5 * s.cnn_fid), s.cnn_fid + half));
@@ -238,7 +216,7 @@ fn curves(sweep: &Sweep) -> Result<Option<Svg>> {
     let chart = Chart {
         title: format!("{}: quality against training", sweep.file.heading()),
         x_label: "training images seen".into(),
-        y_label: format!("cnn-fid of {images} samples"),
+        y_label: format!("cnn-fid of {} samples", counts.iter().map(usize::to_string).collect::<Vec<_>>().join(" or ")),
         x_scale: Scale::Log,
         y_scale: Scale::Log,
         series,

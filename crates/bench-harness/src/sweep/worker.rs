@@ -25,7 +25,7 @@ pub fn work(preset: &str, experiment: Experiment, session: &Session) -> Result<(
     let started = Instant::now();
     let data = loading::load_for(&experiment, session)?;
     let run = Run::plan(&session.root, preset, experiment, &data)?;
-    let _lock = run.open()?;
+    let _lock = run.open_when_free(session)?;
     session.log.attach(&run.folder);
     tracing::info!("run: {}", run.folder.display());
     let clock = Instant::now();
@@ -41,6 +41,7 @@ pub fn work(preset: &str, experiment: Experiment, session: &Session) -> Result<(
         training_seconds: trained.header.seconds,
         sampling_seconds: record.seconds,
         other_seconds: started.elapsed().as_secs_f64() - stages,
+        diverged: record.diverged,
         peak_memory: peak_memory(),
         folder: run.folder,
     };

@@ -48,6 +48,20 @@ pub fn tiny<'a>(verb: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     arguments
 }
 
+/// A sweep's file over the tiny experiment.
+pub fn sweep_file(folder: &Path, name: &str, more: &[&str], axes: &str) -> String {
+    let set: Vec<String> = TINY.iter().chain(more).map(|set| format!("{set:?}")).collect();
+    let head = format!("experiment = \"mnist\"\npreset = \"cpu\"\nset = [{}]\n", set.join(", "));
+    let path = folder.join(format!("{name}.toml"));
+    fs::write(&path, format!("{head}[sweep]\nname = {name:?}\n{axes}")).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// `dale sweep` with one thread.
+pub fn sweep(folder: &Path, arguments: &[&str]) -> Command {
+    dale(folder, &[&["sweep"], arguments, &["--threads", "1"]].concat())
+}
+
 pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }

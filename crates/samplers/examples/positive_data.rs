@@ -56,7 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (count, d) = logs.dim();
 
     // All columns on one scale, so that one noise level means as much in each. A column that does not vary stays as it is.
-    let scale = variance.mapv(|v| if v > 0.0 { v.sqrt() } else { 1.0 });
+    let scale = variance.mapv(|v| if v > 0.0 { v.sqrt() } else { 1e-12 });
     let standard = (&logs - &mean) / &scale;
 
     // Scott's rule: h = n^(−1/(d + 4)) on that scale.

@@ -163,7 +163,7 @@ def recipes():
     left = f" Not run yet: {', '.join(missing)}." if missing else ""
     return [
         "**Our recipe and the published one, with the same network (1.73 M parameters) and the same training budget.** The authors' code and the paper's "
-        "equations, both in our harness, are [said line by line](docs/published-recipe.md); [page with grids](results/recipes/report.html) (`dale sweep show results/sweeps/* --out results/recipes`).",
+        "equations, both in our harness, are [said line by line](docs/published-recipe.md); [page with grids](results/recipes/report.html) (`dale sweep show results/sweeps/recipes-* results/sweeps/long-* --out results/recipes`).",
         "",
         *lines,
         "",

@@ -206,7 +206,10 @@ pub fn generate(
     }
     progress.finish();
     if diverged > 0 {
-        tracing::warn!("{diverged} of {} images diverged: the network's output was not finite, and they got no more score", config.n);
+        tracing::warn!(
+            "{diverged} of {} images diverged: the network's output was not finite, and they got no more score",
+            config.n
+        );
     }
     let views: Vec<_> = parts.iter().map(|p| p.view()).collect();
     let images = concatenate(Axis(0), &views).context("joining the batches")?;

@@ -99,7 +99,8 @@ impl Run {
     /// As [`Self::open`], or [`Interrupted`](crate::session::Interrupted).
     pub fn open_when_free(&self, session: &Session) -> Result<File> {
         let path = self.folder.join(".lock");
-        let busy = || matches!(File::open(&path).map(|file| file.try_lock()), Ok(Err(std::fs::TryLockError::WouldBlock)));
+        let busy =
+            || matches!(File::open(&path).map(|file| file.try_lock()), Ok(Err(std::fs::TryLockError::WouldBlock)));
         if busy() {
             tracing::info!("{}: waiting for another dale that works in this folder", self.folder.display());
         }

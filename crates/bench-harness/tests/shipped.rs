@@ -1,7 +1,5 @@
 //! What ships, from outside: weights that are judged again, figures that are drawn from them, sweeps that are taken over and shown.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
-
 use std::fs;
 
 use serde_json::Value;

@@ -92,7 +92,13 @@ impl Plate {
         let paper =
             format!("<rect x=\"0\" y=\"0\" width=\"{}\" height=\"{}\" fill=\"#FFFFFF\"/>", fine(width), fine(height));
         let title = escape(&self.title);
-        frame(&format!("<svg><title>{title}</title>{paper}{body}</svg>"), "", (width, height), self.title.clone(), self.csv.clone())
+        frame(
+            &format!("<svg><title>{title}</title>{paper}{body}</svg>"),
+            "",
+            (width, height),
+            self.title.clone(),
+            self.csv.clone(),
+        )
     }
 }
 

@@ -33,7 +33,10 @@ pub fn table(run: &Run, data: &Dataset, images: &Array3<u8>, calls: usize, sessi
     let Some(first) = finished.first().and_then(|record| record.outcome()) else { return Ok(None) };
     let n = first.score.n;
     if images.dim().0 < n {
-        tracing::info!("the recipes that ship were judged on {n} images, this run has {}: not compared", images.dim().0);
+        tracing::info!(
+            "the recipes that ship were judged on {n} images, this run has {}: not compared",
+            images.dim().0
+        );
         return Ok(None);
     }
     let judge = Judge::new(data, &e.evaluation, e.seed, session.device)?;

@@ -48,7 +48,10 @@ pub fn keep(sweep: &Path, cell: &Cell, outcome: &Outcome) -> Result<()> {
     if cell.experiment.training.eval_every > 0 {
         let curve = fs::read(outcome.folder.join("quality.jsonl")).unwrap_or_default();
         if curve.is_empty() {
-            tracing::warn!("{}: its training was finished before, by a cell that did not judge it on its way", cell.name());
+            tracing::warn!(
+                "{}: its training was finished before, by a cell that did not judge it on its way",
+                cell.name()
+            );
         }
         write_atomically(&own.join("quality.jsonl"), &curve)?;
     }
@@ -171,13 +174,14 @@ mod tests {
         let line = serde_json::json!({ "step": 5, "seconds": 2.5, "score": score });
         fs::write(own.join("quality.jsonl"), format!("{line}\n")).unwrap();
         export(&sweep, &target).unwrap();
-        assert_eq!(record::read(&target).unwrap(), [good.clone()]);
+        let own_records = std::slice::from_ref(&good);
+        assert_eq!(record::read(&target).unwrap(), *own_records);
         assert_eq!(fs::read_to_string(grid(&target, &good.key)).unwrap(), "picture");
         let curve = curve(&target, &good.key);
         assert_eq!((curve.len(), curve[0].step, curve[0].score.cnn_fid), (1, 5, 7.0));
 
-        assert_eq!(adoptable(&[], &cells, &target).unwrap(), [good.clone()]);
-        assert!(adoptable(&[good.clone()], &cells, &target).unwrap().is_empty());
+        assert_eq!(adoptable(&[], &cells, &target).unwrap(), *own_records);
+        assert!(adoptable(own_records, &cells, &target).unwrap().is_empty());
         assert!(adoptable(&[], &cells[1..], &target).unwrap().is_empty(), "cells of another file are not taken");
         assert!(adoptable(&[], &cells, root.path()).unwrap_err().to_string().contains("sweep.toml"));
         let mut other = of(finished(&[], 2, 8.0), &cells[1]);

@@ -148,7 +148,9 @@ fn table(sweep: &Sweep) -> Result<Table> {
     for record in sweep.finished() {
         let diverged = record.outcome().map_or(0, |outcome| outcome.diverged);
         if diverged > 0 {
-            table.notes.push(format!("{}: {diverged} images diverged (the network's output was not finite)", record.name()));
+            table
+                .notes
+                .push(format!("{}: {diverged} images diverged (the network's output was not finite)", record.name()));
         }
     }
     let missing = sweep.missing();

@@ -72,10 +72,9 @@ pub fn command(folders: &[PathBuf], title: &str, out: &Path, root: &Path) -> Res
     }
     let page = Page {
         title: title.to_owned(),
-        subtitle:
-            "Every arm with the same network, judged by the same protocol. Within a table all have as many images; \
-                   cnn-fid falls with their number."
-                .into(),
+        subtitle: "Within a table all have as many images and one protocol. cnn-fid falls with the number of images and depends on the \
+                   features: compare within a table only."
+            .into(),
         banner: None,
         cards,
         sections,

@@ -114,7 +114,7 @@ def check_charts(page, say):
         name = svg.get_attribute("aria-label")
         if svg.query_selector("image"):
             continue  # a plate of pictures, which shows all that it has
-        point = svg.query_selector_all(".hits circle")[-1]
+        point = svg.query_selector_all(".hits circle, .hits rect")[-1]
         point.scroll_into_view_if_needed()
         box = point.bounding_box()
         page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
@@ -131,7 +131,7 @@ def check_charts(page, say):
         for key in ("ArrowRight", "ArrowRight", "ArrowDown", "End"):
             svg.press(key)
             seen.add(tip.inner_text())
-        if not tip.is_visible() or (len(svg.query_selector_all(".hits circle")) > 1 and len(seen) < 2):
+        if not tip.is_visible() or (len(svg.query_selector_all(".hits circle, .hits rect")) > 1 and len(seen) < 2):
             say(f"no values under the arrow keys in {name}")
         svg.press("Escape")
     return len(charts)

@@ -3,12 +3,12 @@
 //!
 //! | figure | here |
 //! |---|---|
-//! | 1: forward and reverse path of an image | [`plates`] |
-//! | 2: grids of the three data sets; 3 to 5: larger ones | [`plates`] |
-//! | 6, 7: nearest training images, in pixels and in features | [`plates`] |
+//! | 1: forward and reverse path of an image | `plates` |
+//! | 2: grids of the three data sets; 3 to 5: larger ones | `plates` |
+//! | 6, 7: nearest training images, in pixels and in features | `plates` |
 //! | 8, 9: paths from two spirals, and the density fitted to their ends | [`theory`](crate::theory) |
 //! | 10: pixels of noised images with the fitted log-normal | [`theory`](crate::theory) |
-//! | 11: intermediate states of sampling | [`plates`] |
+//! | 11: intermediate states of sampling | `plates` |
 
 use std::fs;
 use std::path::{Path, PathBuf};

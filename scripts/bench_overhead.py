@@ -1,7 +1,7 @@
 """What the harness costs beside training: the part of a training's time that is neither batch nor step, and the seconds before the first
 step. Writes results/bench/overhead.md.
 
-    python scripts/bench_overhead.py [--steps 400] [--rounds 3]
+    python scripts/bench_overhead.py [--steps 1000] [--rounds 3]
 """
 
 import argparse
@@ -20,7 +20,7 @@ FULL = 7500  # steps of the preset
 
 def run(steps, folder):
     command = ["target/release/dale", "--out-root", folder, "train", "mnist", "--preset", "cpu", "--set", f"training.steps={steps}",
-               "--set", "training.checkpoint_every=100"]
+               "--set", f"training.checkpoint_every={steps}"]
     started = time.monotonic()
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "NO_COLOR": "1"})
     seconds = time.monotonic() - started
@@ -34,7 +34,7 @@ def run(steps, folder):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     found = []
@@ -53,7 +53,7 @@ def main():
 | seconds outside of the loop: start, data, choice of precision, checkpoints | {spread(outside, '.1f')} |
 | both together, in parts of the {FULL:,} steps of the preset `cpu` | {spread([100 * s for s in whole], '.2f')} % |
 
-{options.rounds} rounds of {options.steps} steps with a checkpoint every 100 (the preset has one every 1,000); {spread([1000 * s for s in step], '.0f')} ms a step; {model}, {os.cpu_count()} cores. Command: `just bench-overhead`.
+{options.rounds} rounds of {options.steps} steps each with a checkpoint at its end (the preset has one every 1,000); {spread([1000 * s for s in step], '.0f')} ms a step; {model}, {os.cpu_count()} cores. Command: `just bench-overhead`.
 """
     (ROOT / "results/bench/overhead.md").write_text(text)
     print(text)

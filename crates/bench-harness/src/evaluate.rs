@@ -50,6 +50,15 @@ pub struct Score {
     pub fingerprint: Fingerprint,
 }
 
+impl Score {
+    /// The 95% interval of `cnn-fid`; its lower end stays above half of it, so that a logarithmic axis can show it.
+    #[must_use]
+    pub fn interval(&self) -> (f64, f64) {
+        let half = 1.96 * self.cnn_fid_sd;
+        ((self.cnn_fid - half).max(0.5 * self.cnn_fid), self.cnn_fid + half)
+    }
+}
+
 /// Everything that evaluation found; `metrics.json` of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
@@ -177,6 +186,16 @@ impl Judge {
         n.min(available)
     }
 
+    /// The score of `n` real training images.
+    ///
+    /// # Errors
+    /// As [`Self::score`].
+    pub fn real(&self, data: &Dataset, n: usize) -> Result<Score> {
+        let from = held_out_from(data);
+        let (held_out, _) = data.train.slice(from..from + n);
+        self.score(if from > 0 { REAL } else { TRAINING }, held_out)
+    }
+
     /// The three reference figures, at `n` images each.
     ///
     /// # Errors
@@ -189,8 +208,6 @@ impl Judge {
         linear: &LinearDenoiser,
         prior: &FittedPrior,
     ) -> Result<Vec<Score>> {
-        let from = held_out_from(data);
-        let (held_out, _) = data.train.slice(from..from + n);
         let (h, w) = data.train.size();
         let noise = Noise::new(self.seed);
         let drawn = linear.sample_rows(&noise, REFERENCE, 0, n);
@@ -206,7 +223,7 @@ impl Judge {
         };
         let prior_images = to_bytes(starts, n, h, w, pixel_map)?;
         Ok(vec![
-            self.score(if from > 0 { REAL } else { TRAINING }, held_out)?,
+            self.real(data, n)?,
             self.score(LOG_NORMAL, log_normal.view())?,
             self.score(PRIOR, prior_images.view())?,
         ])

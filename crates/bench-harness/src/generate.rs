@@ -157,6 +157,17 @@ pub fn statistics(prior: &PriorConfig, pixel_map: PixelMap, data: &Dataset) -> R
     found.with_context(|| format!("sampling.prior, fitted to the training images of {}", data.title()))
 }
 
+/// The first `n` samples of an experiment.
+///
+/// # Errors
+/// As [`statistics`] and [`generate`].
+pub fn draw(trained: &Trained, e: &Experiment, n: usize, data: &Dataset, session: &Session) -> Result<Generated> {
+    let sampling = SamplingConfig { n, ..e.sampling.clone() };
+    let statistics = statistics(&sampling.prior, e.pixels, data)?;
+    let schedule = Schedule::new(e.process.clone())?;
+    generate(trained, &sampling, statistics.as_ref(), e.pixels, &schedule, e.seed, session)
+}
+
 /// Draws `config.n` images; `statistics` are those of its prior.
 ///
 /// # Errors

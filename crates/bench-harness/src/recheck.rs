@@ -6,11 +6,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use gbm_sde::Schedule;
 use ndarray::{Axis, Slice};
 
-use crate::evaluate::{Evaluation, Judge, Score, baselines};
-use crate::generate::{Arithmetic, generate, open_run, statistics};
+use crate::evaluate::{Evaluation, Judge, Score};
+use crate::generate::{Arithmetic, draw, open_run};
 use crate::loading;
 use crate::report::table::{Cell, Column, Table};
 use crate::session::Session;
@@ -51,27 +50,19 @@ fn folder_rows(folder: &Path, session: &Session) -> Result<Vec<Row>> {
     let shipped: Evaluation = serde_json::from_str(&text).context("metrics.json")?;
     let (e, trained) = open_run(folder, Arithmetic::AsTrained, session)?;
     let data = loading::load_for(&e, session)?;
-    let schedule = Schedule::new(e.process.clone())?;
-    let statistics = statistics(&e.sampling.prior, e.pixels, &data)?;
-    let drawn = generate(&trained, &e.sampling, statistics.as_ref(), e.pixels, &schedule, e.seed, session)?;
+    let drawn = draw(&trained, &e, e.sampling.n, &data, session)?;
     let judge = Judge::new(&data, &e.evaluation, e.seed, session.device)?;
     let n = judge.comparable_count(&data, drawn.images.dim().0);
     let mut now = judge.score("samples", drawn.images.slice_axis(Axis(0), Slice::from(..n)))?;
     now.calls = Some(drawn.calls);
-    let (linear, prior) = baselines(&data, e.pixels, &e.sampling, &schedule)?;
-    let mut found = vec![now];
-    found.extend(judge.references(&data, n, e.pixels, &linear, &prior)?);
-    let own = shipped.samples().context("metrics.json has no row of samples")?.name.clone();
-    let real = shipped.real().map(|score| score.name.clone());
-    let wanted: Vec<String> = std::iter::once(own).chain(real).collect();
+    let real = judge.real(&data, n)?;
     let label = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    wanted
+    [now, real]
         .into_iter()
-        .map(|name| {
-            let both = shipped.row(&name).zip(found.iter().find(|score| score.name == name));
-            let (shipped, now) = both.with_context(|| format!("no row {name:?}"))?;
+        .map(|now| {
+            let shipped = shipped.row(&now.name).with_context(|| format!("metrics.json has no row {:?}", now.name))?;
             shipped.fingerprint.comparable(&now.fingerprint)?;
-            let (shipped, now) = (shipped.clone(), now.clone());
+            let shipped = shipped.clone();
             Ok(Row { folder: label.clone(), holds: holds(&shipped, &now), shipped, now })
         })
         .collect()

@@ -15,7 +15,7 @@ use crate::config::Experiment;
 use crate::data::Dataset;
 use crate::evaluate::{Evaluation, Judge, LOG_NORMAL, TrainingLevel, baselines};
 use crate::figures::{self, Around};
-use crate::generate::{Generated, Trained, generate, statistics};
+use crate::generate::{Generated, Trained, draw};
 use crate::levels;
 use crate::manifest;
 use crate::progress::human_seconds;
@@ -93,10 +93,11 @@ pub fn reproduce(
     let weights = train(&run, data, session, Start::Either)?;
     let trained = Trained::load(&weights, session.device)?;
     let (images, record) = samples(&run, data, &trained, session)?;
-    let evaluation = evaluation(&run, data, &trained, &images, &record, session)?;
+    let judge = Judge::new(data, &run.experiment.evaluation, run.experiment.seed, session.device)?;
+    let evaluation = evaluation(&run, data, &judge, &trained, &images, &record, session)?;
     session.check()?;
     manifest::write(&run, preset, data, &trained, (&record, &evaluation), started, session)?;
-    let beside = beside::table(&run, data, &images, record.calls, session)?;
+    let beside = beside::table(&run, data, &judge, &images, record.calls)?;
     let around = Around { notice, beside: beside.as_ref() };
     let report = figures::write(&run, &trained, data, &images, &evaluation, &around, session)?;
     summarize(&run, &evaluation, beside.as_ref(), &report, started)?;
@@ -118,10 +119,7 @@ pub fn samples(run: &Run, data: &Dataset, trained: &Trained, session: &Session) 
         tracing::warn!("{}: not readable, drawing the images again", path.display());
     }
     let e = &run.experiment;
-    let schedule = Schedule::new(e.process.clone())?;
-    let statistics = statistics(&e.sampling.prior, e.pixels, data)?;
-    let Generated { images, calls, seconds, diverged, sampler } =
-        generate(trained, &e.sampling, statistics.as_ref(), e.pixels, &schedule, e.seed, session)?;
+    let Generated { images, calls, seconds, diverged, sampler } = draw(trained, e, e.sampling.n, data, session)?;
     // The record goes first and comes last: new images never stand beside an old key.
     let _ = fs::remove_file(run.folder.join("samples.json"));
     write_npz(&path, &images)?;
@@ -137,13 +135,13 @@ pub fn samples(run: &Run, data: &Dataset, trained: &Trained, session: &Session) 
 pub fn evaluation(
     run: &Run,
     data: &Dataset,
+    judge: &Judge,
     trained: &Trained,
     images: &Array3<u8>,
     record: &SamplesRecord,
     session: &Session,
 ) -> Result<Evaluation> {
     let e = &run.experiment;
-    let judge = Judge::new(data, &e.evaluation, e.seed, session.device)?;
     let key = run.evaluation_key(judge.extractor())?;
     if let Some(found) = run.read_json::<Evaluation>("metrics.json").filter(|m| m.key == key) {
         tracing::info!("evaluation: finished before");

@@ -75,40 +75,50 @@ impl Run {
     /// # Errors
     /// If the folder cannot be made or written, or another program works in it.
     pub fn open(&self) -> Result<File> {
+        self.take(|| Ok(false))
+    }
+
+    /// As [`Self::open`], but waits while another program works in the folder.
+    ///
+    /// # Errors
+    /// As [`Self::open`], or [`Interrupted`](crate::session::Interrupted).
+    pub fn open_when_free(&self, session: &Session) -> Result<File> {
+        let mut told = false;
+        self.take(|| {
+            if !std::mem::replace(&mut told, true) {
+                tracing::info!("{}: waiting for another dale that works in this folder", self.folder.display());
+            }
+            session.check()?;
+            std::thread::sleep(WAIT);
+            Ok(true)
+        })
+    }
+
+    /// Opens the folder; `again` says whether to try once more where another program works in it.
+    fn take(&self, mut again: impl FnMut() -> Result<bool>) -> Result<File> {
         for sub in [self.checkpoints(), self.figures()] {
             fs::create_dir_all(&sub).with_context(|| format!("cannot make the run folder {}", sub.display()))?;
         }
         let path = self.folder.join(".lock");
         let lock = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(std::fs::TryLockError::WouldBlock) => {
-                bail!("{}: another dale is working in this folder", self.folder.display())
+        loop {
+            match lock.try_lock() {
+                Ok(()) => break,
+                Err(std::fs::TryLockError::WouldBlock) => {
+                    if !again()? {
+                        bail!("{}: another dale is working in this folder", self.folder.display());
+                    }
+                }
+                // A file system without locks: go on as before there were any.
+                Err(std::fs::TryLockError::Error(error)) => {
+                    tracing::warn!("{}: {error}", path.display());
+                    break;
+                }
             }
-            // A file system without locks: go on as before there were any.
-            Err(std::fs::TryLockError::Error(error)) => tracing::warn!("{}: {error}", path.display()),
         }
         let text = toml::to_string(&self.experiment).context("writing config.toml")?;
         write_atomically(&self.folder.join("config.toml"), text.as_bytes())?;
         Ok(lock)
-    }
-
-    /// As [`Self::open`], once no other program works in the folder any more.
-    ///
-    /// # Errors
-    /// As [`Self::open`], or [`Interrupted`](crate::session::Interrupted).
-    pub fn open_when_free(&self, session: &Session) -> Result<File> {
-        let path = self.folder.join(".lock");
-        let busy =
-            || matches!(File::open(&path).map(|file| file.try_lock()), Ok(Err(std::fs::TryLockError::WouldBlock)));
-        if busy() {
-            tracing::info!("{}: waiting for another dale that works in this folder", self.folder.display());
-        }
-        while busy() {
-            session.check()?;
-            std::thread::sleep(WAIT);
-        }
-        self.open()
     }
 
     /// Where checkpoints are.

@@ -295,8 +295,7 @@ pub fn comparison_chart(comparison: &Comparison) -> Result<Svg> {
         }
         if let Some(last) = series.last_mut() {
             last.points.push((calls as f64, score.cnn_fid));
-            let half = 1.96 * score.cnn_fid_sd;
-            last.band.push(((score.cnn_fid - half).max(0.5 * score.cnn_fid), score.cnn_fid + half));
+            last.band.push(score.interval());
         }
     }
     let chart = Chart {

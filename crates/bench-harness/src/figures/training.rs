@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::evaluate::{Score, TrainingLevel};
+use crate::evaluate::TrainingLevel;
 use crate::report::axis::Scale;
 use crate::report::plot::{Chart, Mark, Rule, Series};
 use crate::run::Run;
@@ -75,10 +75,6 @@ impl Curves {
     pub(super) fn quality(&self) -> Option<Chart> {
         let first = &self.quality.first()?.score;
         let points = self.quality.iter().map(|judged| (judged.seconds / 60.0, judged.score.cnn_fid)).collect();
-        let band = |score: &Score| {
-            let half = 1.96 * score.cnn_fid_sd;
-            ((score.cnn_fid - half).max(0.5 * score.cnn_fid), score.cnn_fid + half)
-        };
         Some(Chart {
             x_label: "minutes of training".into(),
             y_label: format!("cnn-fid of {} samples, with 95% intervals", first.n),
@@ -86,7 +82,7 @@ impl Curves {
             series: vec![Series {
                 mark: Mark::Both,
                 points,
-                band: self.quality.iter().map(|judged| band(&judged.score)).collect(),
+                band: self.quality.iter().map(|judged| judged.score.interval()).collect(),
                 ..Series::default()
             }],
             ..Chart::default()

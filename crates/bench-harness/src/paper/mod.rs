@@ -15,15 +15,14 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use gbm_sde::Schedule;
 use models::classifier::Shipped;
 use ndarray::{Array2, Array3};
 
-use crate::config::{self, Experiment, SamplingConfig};
+use crate::config::{self, Experiment};
 use crate::data::{DataError, Dataset};
 use crate::extractor::Extractor;
 use crate::figures::path;
-use crate::generate::{Arithmetic, Trained, generate, open_run, statistics};
+use crate::generate::{Arithmetic, Trained, draw, open_run};
 use crate::loading;
 use crate::report::animation::animate;
 use crate::report::image::{Grid, Png};
@@ -42,6 +41,8 @@ const TIMES: (u16, u16, u16) = (70, 700, 2500);
 
 /// A data set with weights and images of them.
 pub(crate) struct Set {
+    /// Where settings and weights are.
+    folder: PathBuf,
     /// The data set's name as it is written.
     title: String,
     experiment: Experiment,
@@ -57,15 +58,12 @@ impl Set {
     fn read(folder: &Path, session: &Session) -> Result<Self> {
         let (experiment, trained) = open_run(folder, Arithmetic::AsTrained, session)?;
         let data = loading::load_for(&experiment, session)?;
-        let statistics = statistics(&experiment.sampling.prior, experiment.pixels, &data)?;
-        let sampling = SamplingConfig { n: IMAGES, ..experiment.sampling.clone() };
-        let schedule = Schedule::new(experiment.process.clone())?;
-        let drawn =
-            generate(&trained, &sampling, statistics.as_ref(), experiment.pixels, &schedule, experiment.seed, session)?;
+        let drawn = draw(&trained, &experiment, IMAGES, &data, session)?;
         let network = Extractor::shipped(Shipped::of_data(&data.name), session.device)?;
         let seen = network.see(drawn.images.view().insert_axis(ndarray::Axis(3)), "classes")?;
         let classes = seen.classes.context("the classifier gives classes")?;
-        Ok(Self { title: data.title(), experiment, trained, data, images: drawn.images, calls: drawn.calls, classes })
+        let (folder, title) = (folder.to_owned(), data.title());
+        Ok(Self { folder, title, experiment, trained, data, images: drawn.images, calls: drawn.calls, classes })
     }
 
     fn n(&self, most: usize) -> usize {
@@ -105,7 +103,7 @@ pub fn write(folders: &[PathBuf], out: &Path, session: &Session) -> Result<PathB
         noised::section(&first.data, first.experiment.pixels, first.experiment.seed)?,
         plates::forming(&sets, session)?,
     ];
-    let moving = reverse_time(&folders[0], first, session)?;
+    let moving = reverse_time(first, session)?;
     moving.write(&out.join("reverse.png"))?;
     sections.push(Section {
         title: "Reverse time".into(),
@@ -134,9 +132,9 @@ pub fn write(folders: &[PathBuf], out: &Path, session: &Session) -> Result<PathB
 }
 
 /// Images as they form, one frame for each step.
-fn reverse_time(folder: &Path, set: &Set, session: &Session) -> Result<Png> {
+fn reverse_time(set: &Set, session: &Session) -> Result<Png> {
     let steps = format!("sampling.grid.steps={}", ANIMATED.1);
-    let experiment = config::adjust(&folder.join("config.toml"), &set.experiment, &[steps])?;
+    let experiment = config::adjust(&set.folder.join("config.toml"), &set.experiment, &[steps])?;
     let states = path::reverse(&experiment, &set.trained, &set.data, ANIMATED, session)?;
     let last = states.len() - 1;
     let frame = |(i, state): (usize, &path::State)| -> Result<(Array2<u8>, u16)> {

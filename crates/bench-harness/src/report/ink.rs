@@ -62,7 +62,7 @@ pub(super) fn night_rules() -> String {
 }
 
 /// A colour as the drawing library writes it.
-fn hex(color: RGBColor) -> String {
+pub(super) fn hex(color: RGBColor) -> String {
     format!("#{:02X}{:02X}{:02X}", color.0, color.1, color.2)
 }
 

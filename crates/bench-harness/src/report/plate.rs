@@ -4,9 +4,11 @@ use std::fmt::Write as _;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use plotters::prelude::RGBColor;
 
 use super::html::escape;
 use super::image::Png;
+use super::ink::{INK, MUTED, PAPER, hex};
 use super::pen::{FINE, SMALL, TEXT, fine, text_width, wrap};
 use super::plot::{Svg, WIDTH, frame};
 
@@ -52,14 +54,14 @@ impl Plate {
         let mut top = MARGIN;
         for line in wrap(&self.title, width - 2.0 * MARGIN, TEXT) {
             top += TEXT * LINE;
-            text(&mut body, &line, (MARGIN, top - 0.35 * TEXT), TEXT, "start", "#262B32");
+            text(&mut body, &line, (MARGIN, top - 0.35 * TEXT), TEXT, "start", INK);
         }
         for row in &self.rows {
             top += GAP;
             if !row.name.is_empty() {
                 for line in wrap(&row.name, width - 2.0 * MARGIN, SMALL) {
                     top += SMALL * LINE;
-                    text(&mut body, &line, (MARGIN, top - 0.35 * SMALL), SMALL, "start", "#59626E");
+                    text(&mut body, &line, (MARGIN, top - 0.35 * SMALL), SMALL, "start", MUTED);
                 }
                 top += 2.0;
             }
@@ -82,15 +84,19 @@ impl Plate {
                 for line in wrap(caption, side + GAP - 2.0, size) {
                     bottom += size * LINE;
                     let shrunk = size.min(size * (side + GAP) / text_width(&line, size).max(1.0));
-                    text(&mut body, &line, (left + side / 2.0, bottom - 0.3 * size), shrunk, "middle", "#59626E");
+                    text(&mut body, &line, (left + side / 2.0, bottom - 0.3 * size), shrunk, "middle", MUTED);
                 }
                 lowest = lowest.max(bottom);
             }
             top = lowest;
         }
         let height = top + MARGIN;
-        let paper =
-            format!("<rect x=\"0\" y=\"0\" width=\"{}\" height=\"{}\" fill=\"#FFFFFF\"/>", fine(width), fine(height));
+        let paper = format!(
+            "<rect x=\"0\" y=\"0\" width=\"{}\" height=\"{}\" fill=\"{}\"/>",
+            fine(width),
+            fine(height),
+            hex(PAPER)
+        );
         let title = escape(&self.title);
         frame(
             &format!("<svg><title>{title}</title>{paper}{body}</svg>"),
@@ -103,13 +109,14 @@ impl Plate {
 }
 
 /// One line of text on its base line.
-fn text(body: &mut String, words: &str, (x, y): (f64, f64), size: f64, anchor: &str, color: &str) {
+fn text(body: &mut String, words: &str, (x, y): (f64, f64), size: f64, anchor: &str, color: RGBColor) {
     let _ = write!(
         body,
-        "<text x=\"{}\" y=\"{}\" font-family=\"system-ui, sans-serif\" font-size=\"{}\" text-anchor=\"{anchor}\" fill=\"{color}\">{}</text>",
+        "<text x=\"{}\" y=\"{}\" font-family=\"system-ui, sans-serif\" font-size=\"{}\" text-anchor=\"{anchor}\" fill=\"{}\">{}</text>",
         fine(x),
         fine(y),
         (size * FINE).round(),
+        hex(color),
         escape(words)
     );
 }

@@ -5,13 +5,11 @@ use std::path::Path;
 use anyhow::Result;
 use ndarray::{Array3, Axis, Slice};
 
-use super::effects::settings;
 use super::folder::Sweep;
 use crate::data::Dataset;
 use crate::evaluate::Judge;
 use crate::report::table::{Best, Cell, Column, Table};
 use crate::run::Run;
-use crate::session::Session;
 
 /// Where sweeps ship, from the project's root.
 const SHIPPED: &str = "results/sweeps";
@@ -21,7 +19,7 @@ const SHIPPED: &str = "results/sweeps";
 ///
 /// # Errors
 /// If the images cannot be judged.
-pub fn table(run: &Run, data: &Dataset, images: &Array3<u8>, calls: usize, session: &Session) -> Result<Option<Table>> {
+pub fn table(run: &Run, data: &Dataset, judge: &Judge, images: &Array3<u8>, calls: usize) -> Result<Option<Table>> {
     let e = &run.experiment;
     let folder = Path::new(SHIPPED).join(format!("recipes-{}", e.name));
     if !folder.is_dir() {
@@ -29,8 +27,10 @@ pub fn table(run: &Run, data: &Dataset, images: &Array3<u8>, calls: usize, sessi
         return Ok(None);
     }
     let sweep = Sweep::read(&folder)?;
-    let finished = sweep.finished();
-    let Some(first) = finished.first().and_then(|record| record.outcome()) else { return Ok(None) };
+    let settings = sweep.settings();
+    let Some((cell, first)) = settings.first().and_then(|(_, cell, record)| Some((*cell, record.outcome()?))) else {
+        return Ok(None);
+    };
     let n = first.score.n;
     if images.dim().0 < n {
         tracing::info!(
@@ -39,7 +39,6 @@ pub fn table(run: &Run, data: &Dataset, images: &Array3<u8>, calls: usize, sessi
         );
         return Ok(None);
     }
-    let judge = Judge::new(data, &e.evaluation, e.seed, session.device)?;
     if let Err(other) = first.score.fingerprint.comparable(&judge.fingerprint(n)) {
         tracing::info!("the recipes that ship cannot be set beside this run: {other}");
         return Ok(None);
@@ -63,10 +62,9 @@ pub fn table(run: &Run, data: &Dataset, images: &Array3<u8>, calls: usize, sessi
         own.kid.into(),
         Cell::Number(calls as f64),
     ])?;
-    for s in settings(&finished) {
-        let label = s.settings.iter().map(|(_, label)| label.clone()).collect::<Vec<_>>().join(", ");
+    for (s, ..) in &settings {
         table.push(vec![
-            label.into(),
+            s.label().into(),
             Cell::Number(s.quality.n as f64),
             s.quality.mean.into(),
             s.quality.sd.into(),
@@ -77,7 +75,7 @@ pub fn table(run: &Run, data: &Dataset, images: &Array3<u8>, calls: usize, sessi
     table.notes.push(format!(
         "this run has seen {} training images, the recipes {} each; ±: standard deviation over seeds, with one seed that of the bootstrap",
         e.training.steps * e.training.batch as u64,
-        finished.first().and_then(|record| sweep.images_seen(record)).unwrap_or(0)
+        cell.images_seen()
     ));
     Ok(Some(table))
 }

@@ -35,6 +35,12 @@ pub struct Cell {
 }
 
 impl Cell {
+    /// Training images that it sees.
+    #[must_use]
+    pub fn images_seen(&self) -> u64 {
+        self.experiment.training.steps * self.experiment.training.batch as u64
+    }
+
     /// Its settings on one line.
     #[must_use]
     pub fn name(&self) -> String {

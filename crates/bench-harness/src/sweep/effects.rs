@@ -109,6 +109,8 @@ pub fn main_effects(records: &[&Record], axes: &[String]) -> Vec<Effect> {
 pub struct Setting {
     /// Axes and labels.
     pub settings: Vec<(String, String)>,
+    /// Key of its first cell.
+    pub first: String,
     /// Mean `cnn-fid`.
     pub quality: Mean,
     /// Mean kernel distance.
@@ -124,6 +126,18 @@ pub struct Setting {
 }
 
 impl Setting {
+    /// Its labels alone, as a row or a curve is called.
+    #[must_use]
+    pub fn label(&self) -> String {
+        self.settings.iter().map(|(_, label)| label.as_str()).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Its label on an axis; none where it does not have the axis.
+    #[must_use]
+    pub fn on(&self, axis: &str) -> Option<&str> {
+        self.settings.iter().find(|(own, _)| own == axis).map(|(_, label)| label.as_str())
+    }
+
     /// Its settings on one line.
     #[must_use]
     pub fn name(&self) -> String {
@@ -152,6 +166,7 @@ pub fn settings(records: &[&Record]) -> Vec<Setting> {
         let labels = group[0].settings.keys().filter_map(|axis| Some((axis.clone(), group[0].label(axis)?.to_owned())));
         Some(Setting {
             settings: labels.collect(),
+            first: group[0].key.clone(),
             quality: mean(group.iter().copied())?,
             calls: average(&group, |o| o.score.calls.map(|calls| calls as f64)),
             seconds: average(&group, |o| o.score.seconds_per_image),

@@ -41,6 +41,7 @@ fn main_effects_of_an_additive_table_are_its_terms() {
 fn the_front_has_what_nothing_beats() {
     let setting = |calls: f64, mean: f64| Setting {
         settings: Vec::new(),
+        first: String::new(),
         quality: Mean { n: 1, mean, low: mean, high: mean, sd: 0.0 },
         kid: Mean { n: 1, mean, low: mean, high: mean, sd: 0.0 },
         images: 2,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::cells::{self, Base, Cell};
+use super::effects::{self, Setting};
 use super::record::{self, Record};
 use super::table::SweepFile;
 use crate::config::shipped;
@@ -48,17 +49,15 @@ impl Sweep {
         self.cells.len() - self.finished().len()
     }
 
-    /// The cell of a record.
+    /// The finished settings, each over its seeds, with their first cell and its record.
     #[must_use]
-    pub fn cell(&self, record: &Record) -> Option<&Cell> {
-        self.cells.iter().find(|cell| cell.key == record.key)
-    }
-
-    /// Training images that a cell has seen.
-    #[must_use]
-    pub fn images_seen(&self, record: &Record) -> Option<u64> {
-        let training = &self.cell(record)?.experiment.training;
-        Some(training.steps * training.batch as u64)
+    pub fn settings(&self) -> Vec<(Setting, &Cell, &Record)> {
+        let with = |setting: Setting| {
+            let record = self.records.iter().find(|record| record.key == setting.first)?;
+            Some((self.cells.iter().find(|cell| cell.key == setting.first)?, record, setting))
+        };
+        let all = effects::settings(&self.finished()).into_iter().filter_map(with);
+        all.map(|(cell, record, setting)| (setting, cell, record)).collect()
     }
 }
 

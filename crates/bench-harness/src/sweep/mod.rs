@@ -146,6 +146,8 @@ pub fn command(args: SweepArgs, around: Surroundings, session: &Session) -> Resu
             keep::adopt(&folder, &found, other)?;
             tracing::info!("{}: {} cells taken over", other.display(), found.len());
         }
+        // A success from elsewhere stands in place of a failure here.
+        records.retain(|record| !found.iter().any(|taken| taken.key == record.key));
         records.extend(found);
     }
     let groups = match args.shard {

@@ -220,8 +220,7 @@ pub fn table(settings: &[Setting]) -> Result<Table> {
     ]);
     let mut table = Table::new("Settings, means over their seeds", columns);
     for s in settings {
-        let label = |axis: &String| s.settings.iter().find(|(own, _)| own == axis).map(|(_, label)| label.clone());
-        let mut row: Vec<Cell> = axes.iter().map(|axis| label(axis).map_or(Cell::Missing, Cell::Text)).collect();
+        let mut row: Vec<Cell> = axes.iter().map(|axis| s.on(axis).map_or(Cell::Missing, Cell::from)).collect();
         let number = |value: f64| if value.is_finite() { Cell::Number(value) } else { Cell::Missing };
         row.extend([
             Cell::Number(s.quality.n as f64),

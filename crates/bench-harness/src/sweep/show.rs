@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use models::write::write_atomically;
 
-use super::effects::{Mean, Setting, settings};
+use super::effects::Mean;
 use super::folder::Sweep;
-use super::record::Record;
 use super::{compare, keep};
 use crate::report::axis::Scale;
 use crate::report::csv::field;
@@ -17,23 +16,6 @@ use crate::report::image::Png;
 use crate::report::page::{Block, Card, Figure, Page, Section};
 use crate::report::plot::{Chart, Mark, Series, Svg};
 use crate::report::table::{Best, Cell, Column, Table, number};
-
-/// The first record of each setting, with the setting.
-fn firsts(sweep: &Sweep) -> Vec<(Setting, &Record)> {
-    let finished = sweep.finished();
-    let own = |setting: &Setting| {
-        let same =
-            |record: &&&Record| setting.settings.iter().all(|(axis, label)| record.label(axis) == Some(label.as_str()));
-        finished.iter().find(same).copied()
-    };
-    settings(&finished)
-        .into_iter()
-        .filter_map(|setting| {
-            let record = own(&setting)?;
-            Some((setting, record))
-        })
-        .collect()
-}
 
 /// Writes `report.html`, `tables.md` and the charts into `out`, and prints the tables.
 ///
@@ -88,25 +70,21 @@ pub fn command(folders: &[PathBuf], title: &str, out: &Path, root: &Path) -> Res
 
 /// How many times the first setting's distance the last one has.
 fn card(sweep: &Sweep) -> Option<Card> {
-    let all = settings(&sweep.finished());
-    let (first, last) = (all.first()?, all.last()?);
-    let label = |s: &Setting| s.settings.iter().map(|(_, label)| label.clone()).collect::<Vec<_>>().join(", ");
+    let all = sweep.settings();
+    let ((first, ..), (last, ..)) = (all.first()?, all.last()?);
     let ratio = last.quality.mean / first.quality.mean;
     (all.len() > 1 && ratio.is_finite()).then(|| Card {
         value: format!("{ratio:.1} ×"),
-        label: format!("cnn-fid of {} in parts of {}: {}", label(last), label(first), sweep.file.heading()),
+        label: format!("cnn-fid of {} in parts of {}: {}", last.label(), first.label(), sweep.file.heading()),
     })
 }
 
 fn table(sweep: &Sweep) -> Result<Table> {
-    let all = settings(&sweep.finished());
-    let n = all.first().map_or(0, |s| s.images);
-    let axes: Vec<String> =
-        all.first().map_or(Vec::new(), |s| s.settings.iter().map(|(axis, _)| axis.clone()).collect());
-    let first = all
-        .first()
-        .map_or_else(String::new, |s| s.settings.iter().map(|(_, label)| label.clone()).collect::<Vec<_>>().join(", "));
-    let mut columns: Vec<Column> = axes.iter().map(Column::text).collect();
+    let all = sweep.settings();
+    let (base, ..) = all.first().context("a sweep with finished cells has a setting")?;
+    let (n, first, best) = (base.images, base.label(), base.quality.mean);
+    let axes: Vec<&str> = base.settings.iter().map(|(axis, _)| axis.as_str()).collect();
+    let mut columns: Vec<Column> = axes.iter().map(|axis| Column::text(*axis)).collect();
     columns.extend([
         Column::number("seeds"),
         Column { best: Some(Best::Lowest), decimals: Some(1), ..Column::number("cnn-fid") },
@@ -120,10 +98,8 @@ fn table(sweep: &Sweep) -> Result<Table> {
         Column { decimals: Some(1), unit: Some("min".into()), ..Column::number("training") },
     ]);
     let mut table = Table::new(format!("{}: {n} images each", sweep.file.heading()), columns);
-    let best = all.first().map_or(f64::NAN, |s| s.quality.mean);
-    for (s, record) in firsts(sweep) {
-        let label = |axis: &String| s.settings.iter().find(|(own, _)| own == axis).map(|(_, label)| label.clone());
-        let mut row: Vec<Cell> = axes.iter().map(|axis| label(axis).map_or(Cell::Missing, Cell::Text)).collect();
+    for (s, cell, _) in &all {
+        let mut row: Vec<Cell> = axes.iter().map(|axis| s.on(axis).map_or(Cell::Missing, Cell::from)).collect();
         let finite = |value: f64| if value.is_finite() { Cell::Number(value) } else { Cell::Missing };
         row.extend([
             Cell::Number(s.quality.n as f64),
@@ -132,7 +108,7 @@ fn table(sweep: &Sweep) -> Result<Table> {
             finite(s.quality.mean / best),
             finite(s.kid.mean),
             spread(&s.kid).into(),
-            sweep.images_seen(record).map_or(Cell::Missing, |seen| Cell::Number(seen as f64)),
+            Cell::Number(cell.images_seen() as f64),
             finite(s.calls),
             finite(s.seconds),
             finite(s.training / 60.0),
@@ -166,11 +142,11 @@ fn spread(mean: &Mean) -> String {
 /// The grid of the first seed of every setting.
 fn grids(sweep: &Sweep) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
-    for (setting, record) in firsts(sweep) {
+    for (setting, _, record) in sweep.settings() {
         let path = keep::grid(&sweep.folder, &record.key);
         let Ok(bytes) = fs::read(&path) else { continue };
         let png = Png::from_bytes(bytes).with_context(|| path.display().to_string())?;
-        let label = setting.settings.iter().map(|(_, label)| label.clone()).collect::<Vec<_>>().join(", ");
+        let label = setting.label();
         let score = &record.outcome().context("a finished cell has numbers")?.score;
         let calls = score.calls.map_or(String::new(), |calls| format!(", {calls} calls"));
         let caption = format!(
@@ -187,11 +163,10 @@ fn curves(sweep: &Sweep) -> Result<Option<Svg>> {
     let mut series = Vec::new();
     let mut csv = String::from("setting,seed,step,training_images,seconds,images,cnn_fid,cnn_fid_sd,kid,kid_sd\n");
     let mut counts: Vec<usize> = Vec::new();
-    for (setting, record) in firsts(sweep) {
-        let Some(cell) = sweep.cell(record) else { continue };
+    for (setting, cell, record) in sweep.settings() {
         let batch = cell.experiment.training.batch as u64;
         let curve = keep::curve(&sweep.folder, &record.key);
-        let label = setting.settings.iter().map(|(_, label)| label.clone()).collect::<Vec<_>>().join(", ");
+        let label = setting.label();
         let (mut points, mut band) = (Vec::new(), Vec::new());
         for point in curve {
             let (seen, s) = (point.step * batch, &point.score);
@@ -204,8 +179,7 @@ fn curves(sweep: &Sweep) -> Result<Option<Svg>> {
                 counts.push(s.n);
             }
             points.push((seen as f64, s.cnn_fid));
-            let half = 1.96 * s.cnn_fid_sd;
-            band.push(((s.cnn_fid - half).max(0.5 * s.cnn_fid), s.cnn_fid + half));
+            band.push(s.interval());
         }
         if !points.is_empty() {
             series.push(Series { name: label, mark: Mark::Both, points, band });

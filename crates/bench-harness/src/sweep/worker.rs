@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use super::record::Outcome;
 use crate::config::Experiment;
 use crate::doctor::peak_memory;
+use crate::evaluate::Judge;
 use crate::generate::Trained;
 use crate::loading;
 use crate::manifest;
@@ -33,7 +34,8 @@ pub fn work(preset: &str, experiment: Experiment, session: &Session) -> Result<(
     let trained = Trained::load(&weights, session.device)?;
     let (images, record) = samples(&run, &data, &trained, session)?;
     let stages = clock.elapsed().as_secs_f64();
-    let evaluation = evaluation(&run, &data, &trained, &images, &record, session)?;
+    let judge = Judge::new(&data, &run.experiment.evaluation, run.experiment.seed, session.device)?;
+    let evaluation = evaluation(&run, &data, &judge, &trained, &images, &record, session)?;
     session.check()?;
     manifest::write(&run, preset, &data, &trained, (&record, &evaluation), started, session)?;
     let outcome = Outcome {

@@ -107,6 +107,9 @@ enum Command {
     SweepCell {
         #[command(flatten)]
         experiment: ExperimentArgs,
+        /// The cell's key, by the sweep
+        #[arg(long)]
+        key: String,
     },
     /// Every sampler at several numbers of network calls, on the same weights; goes on where it was
     CompareSamplers {
@@ -433,9 +436,10 @@ impl Cli {
                 let around = sweep::Surroundings { options, threads };
                 sweep::command(args, around, &start(search)?)?;
             }
-            Command::SweepCell { experiment } => {
+            Command::SweepCell { experiment, key } => {
                 let session = start(search)?;
                 let (preset, experiment) = experiment.resolve(session.device)?;
+                sweep::cells::unchanged(&experiment, &key)?;
                 sweep::worker::work(&preset, experiment, &session)?;
             }
             Command::CompareSamplers { run, n, calls, paper_calls, only, out, check } => {

@@ -26,7 +26,7 @@ mod stages;
 pub(crate) use error::explain;
 pub use error::{ConfigError, suggestion};
 pub use layers::{Layers, Resolved, adjust};
-pub use origin::Origin;
+pub use origin::{Origin, overlaid};
 pub use stages::{Decay, Diverging, Keep, NoiseKind, Reduction, SamplingConfig, TrainingConfig};
 
 /// How bytes become pixels, `x = low + (high − low) u`, `u = byte/255`, and pixels the state that noise is added to.

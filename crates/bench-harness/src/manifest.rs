@@ -60,7 +60,8 @@ pub fn write(
 }
 
 /// Revision of the source tree that this program was built from, if it is still there.
-fn revision() -> Option<String> {
+#[must_use]
+pub fn revision() -> Option<String> {
     let mut git = std::process::Command::new("git");
     git.args(["-C", env!("CARGO_MANIFEST_DIR"), "describe", "--always", "--dirty"]);
     let output = git.output().ok().filter(|o| o.status.success())?;

@@ -28,7 +28,7 @@ const AXES: &str = r#"
 seeds = [1, 2]
 [sweep.grid]
 "training.rate" = [0.002, { label = "wild", value = 1e30 }]
-"sampling.sampler" = [{ kind = "heun" }, { label = "churned", value = { kind = "stochastic-heun", churn = 2.0 } }]
+"sampling.sampler" = [{ kind = "euler" }, { label = "churned", value = { kind = "stochastic-heun", churn = 2.0 } }]
 "#;
 
 #[test]
@@ -92,7 +92,9 @@ fn a_sweep_goes_on_after_failures_and_shares_trainings() {
         assert!(fs::read_to_string(sweep_folder.join(format!("{name}.csv"))).unwrap().lines().count() > 2, "{name}");
     }
     let page = fs::read_to_string(sweep_folder.join("report.html")).unwrap();
-    assert!(page.contains("Main effects") && page.contains("Quality and cost") && page.contains("churned"));
+    for part in ["Main effects", "Quality and cost", "churned", "Samples", "data:image/png"] {
+        assert!(page.contains(part), "{part}");
+    }
     let plan = succeeds(sweep(root, &[&path, "--dry-run", "--retry"]));
     let plan = String::from_utf8_lossy(&plan.stdout).into_owned();
     assert!(plan.contains("4 of 8 cells to do") && plan.contains("from the cells that are finished"), "{plan}");

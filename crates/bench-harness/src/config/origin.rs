@@ -94,6 +94,16 @@ impl Tree {
     }
 }
 
+/// `over` laid upon `under`, key by key, as files of experiments are.
+pub fn overlaid(under: Table, over: Table) -> Table {
+    let mut tree = Tree::new(under, &Origin::Default);
+    tree.lay(Tree::new(over, &Origin::Default));
+    match tree.value() {
+        Value::Table(table) => table,
+        _ => Table::new(),
+    }
+}
+
 fn same_kind(old: &BTreeMap<String, Tree>, new: &BTreeMap<String, Tree>) -> bool {
     let kind = |branch: &BTreeMap<String, Tree>| branch.get("kind").map(Tree::value);
     kind(new).is_none_or(|wanted| kind(old) == Some(wanted))

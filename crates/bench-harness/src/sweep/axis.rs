@@ -2,6 +2,8 @@
 
 use toml::{Table, Value};
 
+use super::results::reserved;
+
 /// A value of an axis.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Choice {
@@ -83,6 +85,9 @@ pub(super) fn zipped(mut table: Table) -> Result<Axis, Refusal> {
 fn axis(name: String, choices: Vec<Choice>) -> Result<Axis, Refusal> {
     if name == "seed" || choices.iter().any(|c| c.assignments.iter().any(|(key, _)| key == "seed")) {
         return Err(("seed".into(), "seeds are not an axis; list them in sweep.seeds".into()));
+    }
+    if reserved(&name) {
+        return Err((name, "is a column of the results; give the axis another name".into()));
     }
     if choices.is_empty() {
         return Err((name, "has no values".into()));

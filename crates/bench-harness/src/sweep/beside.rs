@@ -26,7 +26,13 @@ pub fn table(run: &Run, data: &Dataset, judge: &Judge, images: &Array3<u8>, call
         tracing::info!("{} is not here: nothing to set this run beside", folder.display());
         return Ok(None);
     }
-    let sweep = Sweep::read(&folder)?;
+    let sweep = match Sweep::read(&folder) {
+        Ok(sweep) => sweep,
+        Err(error) => {
+            tracing::warn!("the recipes that ship cannot be set beside this run: {error:#}");
+            return Ok(None);
+        }
+    };
     let settings = sweep.settings();
     let Some((cell, first)) = settings.first().and_then(|(_, cell, record)| Some((*cell, record.outcome()?))) else {
         return Ok(None);

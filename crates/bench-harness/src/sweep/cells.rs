@@ -129,7 +129,7 @@ pub fn expand(file: &SweepFile, base: Base<'_>) -> Result<Vec<Cell>> {
         let seeds = if file.seeds.is_empty() { vec![resolve(draft, None)?.seed] } else { file.seeds.clone() };
         for seed in seeds {
             let experiment = resolve(draft, Some(seed))?;
-            let key = hash(&serde_json::to_value(&experiment)?)?[..16].to_owned();
+            let key = key(&experiment)?;
             let trained = training_settings(&experiment)?;
             let group = json!({ "name": experiment.name, "data": experiment.data, "trained": trained });
             let (settings, assignments) = (draft.settings.clone(), draft.words(&file.set, Some(seed)));
@@ -152,6 +152,25 @@ pub fn expand(file: &SweepFile, base: Base<'_>) -> Result<Vec<Cell>> {
         );
     }
     Ok(cells)
+}
+
+/// What a cell is known by: a hash of all settings.
+fn key(experiment: &Experiment) -> Result<String> {
+    Ok(hash(&serde_json::to_value(experiment)?)?[..16].to_owned())
+}
+
+/// Refuses to work on an experiment that is no longer that of the cell: files and program may change while a sweep goes on.
+///
+/// # Errors
+/// If its key is another.
+pub fn unchanged(experiment: &Experiment, wanted: &str) -> Result<()> {
+    if key(experiment)? != wanted {
+        bail!(
+            "{}: its settings have changed since the sweep began; stop the sweep and start it again",
+            experiment.name
+        );
+    }
+    Ok(())
 }
 
 fn refuse(file: &SweepFile, key: &str, reason: String) -> SweepError {

@@ -176,6 +176,26 @@ fn the_terminal_variance_takes_grid_and_training_with_it() {
     }
 }
 
+/// Axes become columns of the results, beside those that every sweep has.
+#[test]
+fn an_axis_cannot_have_the_name_of_a_result() {
+    for name in ["calls", "kid", "status", "cell", "precision"] {
+        let text = refused(&format!("[[sweep.zip]]\nname = \"{name}\"\n\"training.steps\" = [1, 2]\n"));
+        assert!(text.contains(name) && text.contains("column of the results"), "{text}");
+    }
+}
+
+/// A sweep for whatever device there is says in its folder which preset that was.
+#[test]
+fn what_is_kept_of_a_sweep_names_its_preset() {
+    let text = "experiment = \"mnist\"\nset = [\"sampling.n=8\"]\n[sweep]\nname = \"test\"\n";
+    let mut file = SweepFile::parse(Path::new("sweep.toml"), text.to_owned()).unwrap();
+    assert_eq!(file.preset, "auto");
+    file.settle("gpu").unwrap();
+    let kept = SweepFile::parse(Path::new("sweep.toml"), file.text.clone()).unwrap();
+    assert_eq!((kept.preset.as_str(), kept.set), ("gpu", vec!["sampling.n=8".to_owned()]));
+}
+
 #[test]
 fn presets_are_an_axis_of_their_own() {
     let cells = cells("[sweep.grid]\npreset = [\"cpu\", \"published\"]\n").unwrap();
@@ -184,4 +204,46 @@ fn presets_are_an_axis_of_their_own() {
     assert!(cells.iter().all(|cell| cell.assignments.iter().all(|set| !set.starts_with("preset"))));
     assert_ne!(cells[0].experiment.training.head, cells[1].experiment.training.head);
     assert!(refused("[sweep.grid]\npreset = [\"publisched\"]\n").contains("published"));
+}
+
+/// A file that extends another holds what differs, and what is kept of it needs no other file.
+#[test]
+fn a_sweep_may_extend_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let write = |name: &str, text: &str| std::fs::write(path(name), text).unwrap();
+    let base = "experiment = \"mnist\"\npreset = \"cpu\"\n[sweep]\nname = \"base\"\nseeds = [1, 2]\n\
+                [[sweep.zip]]\nname = \"end\"\n\"sampling.grid.r_max\" = [2.0, 4.0]\n\"training.time.r_max\" = [2.5, 5.0]\n";
+    write("base.toml", base);
+    write(
+        "own.toml",
+        "extends = \"base.toml\"\nexperiment = \"fashion-mnist\"\n[sweep]\nname = \"own\"\nseeds = [3]\n",
+    );
+    let file = SweepFile::read(&path("own.toml")).unwrap();
+    assert_eq!(
+        (file.name.as_str(), file.experiment.as_str(), file.seeds.as_slice()),
+        ("own", "fashion-mnist", &[3][..])
+    );
+    assert_eq!(file.axes, SweepFile::read(&path("base.toml")).unwrap().axes);
+    let kept = SweepFile::parse(&path("own.toml"), file.text.clone()).unwrap();
+    assert_eq!(kept, file);
+
+    write("third.toml", "extends = \"own.toml\"\n[sweep]\nname = \"third\"\n");
+    write("wrong.toml", "extends = \"no-such.toml\"\n[sweep]\nname = \"wrong\"\n");
+    write("nameless.toml", "extends = \"base.toml\"\n[sweep]\nseeds = [3]\n");
+    write("number.toml", "extends = 3\n[sweep]\nname = \"number\"\n");
+    let refused = |name: &str| SweepFile::read(&path(name)).unwrap_err().to_string();
+    assert!(refused("third.toml").contains("third.toml: extends: own.toml extends a file itself"));
+    assert!(refused("wrong.toml").contains("no-such.toml"), "{}", refused("wrong.toml"));
+    assert!(refused("nameless.toml").contains("a name of its own"), "{}", refused("nameless.toml"));
+    assert!(refused("number.toml").contains("extends: 3 is not a name"));
+}
+
+/// What a worker finds must be what the sweep recorded it under.
+#[test]
+fn a_cell_whose_files_changed_is_refused() {
+    let cells = cells("seeds = [1, 2]\n").unwrap();
+    unchanged(&cells[0].experiment, &cells[0].key).unwrap();
+    let error = unchanged(&cells[1].experiment, &cells[0].key).unwrap_err().to_string();
+    assert!(error.contains("mnist: its settings have changed"), "{error}");
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 
 use super::effects::Mean;
+use super::folder::Sweep;
 use super::record::{self, Outcome, Record};
 use crate::report::table::{Cell, Column, Table};
 
@@ -69,10 +70,10 @@ pub fn pairs(a: &[Record], b: &[Record]) -> Result<Vec<Pair>> {
 /// The table of two sweeps, given by folder or by name under `root/sweeps`.
 ///
 /// # Errors
-/// If one does not exist; as [`pairs`].
+/// If one does not exist; as [`Sweep::read`] and [`pairs`].
 pub fn compare(a: &Path, b: &Path, root: &Path) -> Result<Table> {
     let (a, b) = (folder(a, root)?, folder(b, root)?);
-    let pairs = pairs(&record::read(&a)?, &record::read(&b)?)?;
+    let pairs = pairs(&Sweep::read(&a)?.records, &Sweep::read(&b)?.records)?;
     let number = |name: &str| Column { decimals: Some(2), ..Column::number(name) };
     let columns = vec![
         Column::text("setting"),

@@ -3,6 +3,8 @@
 //! The mean over `n` cells has the 95% interval `x̄ ± t s / √n` with Student's `t` of `n − 1` degrees of freedom: it holds for other
 //! cells of the same kind, and is as wide as the other axes and the seeds scatter. One cell alone has that of its resamples.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::record::{Outcome, Record};
 
 /// A mean with its interval.
@@ -90,11 +92,28 @@ pub fn mean<'a>(records: impl IntoIterator<Item = &'a Record>) -> Option<Mean> {
     Mean::of(&values, outcomes.first()?.score.cnn_fid_sd)
 }
 
-/// Main effects of these axes.
+/// Whether every value of an axis comes with the same values of all others and the same seeds: else its means differ by what they come
+/// with.
+#[must_use]
+pub fn balanced(records: &[&Record], axis: &str) -> bool {
+    let others = |label: &String| -> BTreeSet<String> {
+        let of = |record: &&&Record| record.label(axis) == Some(label);
+        let rest = |record: &&Record| {
+            let others = record.settings.iter().filter(|(own, _)| *own != axis);
+            format!("{:?} {}", others.collect::<BTreeMap<_, _>>(), record.seed)
+        };
+        records.iter().filter(of).map(rest).collect()
+    };
+    let mut all = labels(records, axis).into_iter().map(|label| others(&label));
+    let first = all.next();
+    all.all(|other| Some(other) == first)
+}
+
+/// Main effects of these axes; of those alone that are [`balanced`].
 #[must_use]
 pub fn main_effects(records: &[&Record], axes: &[String]) -> Vec<Effect> {
     let mut effects = Vec::new();
-    for axis in axes {
+    for axis in axes.iter().filter(|axis| balanced(records, axis)) {
         for label in labels(records, axis) {
             let cells = records.iter().copied().filter(|record| record.label(axis) == Some(label.as_str()));
             let mean = mean(cells);

@@ -37,6 +37,31 @@ fn main_effects_of_an_additive_table_are_its_terms() {
     assert_eq!(settings(&finished).len(), 6);
 }
 
+/// Where a value comes with others than its neighbour does, the difference of their means is not its effect.
+#[test]
+fn an_unbalanced_axis_has_no_main_effect() {
+    let mut records = vec![
+        finished(&[("a", "p"), ("b", "x")], 1, 90.0),
+        finished(&[("a", "p"), ("b", "y")], 1, 180.0),
+        finished(&[("a", "q"), ("b", "x")], 1, 88.0),
+    ];
+    let axes = ["a".to_owned(), "b".to_owned()];
+    assert!(main_effects(&records.iter().collect::<Vec<_>>(), &axes).is_empty());
+    records.push(finished(&[("b", "y"), ("a", "q")], 1, 178.0));
+    assert_eq!(main_effects(&records.iter().collect::<Vec<_>>(), &axes).len(), 4);
+    // Another seed in one place.
+    records.push(finished(&[("a", "q"), ("b", "y")], 2, 178.0));
+    assert!(main_effects(&records.iter().collect::<Vec<_>>(), &axes).is_empty());
+    // An axis that some cells have alone, within them.
+    let nested = [
+        finished(&[("s", "heun")], 1, 5.0),
+        finished(&[("s", "noisy"), ("churn", "0")], 1, 6.0),
+        finished(&[("s", "noisy"), ("churn", "8")], 1, 4.0),
+    ];
+    let found = main_effects(&nested.iter().collect::<Vec<_>>(), &["s".to_owned(), "churn".to_owned()]);
+    assert_eq!(found.iter().map(|e| (e.label.as_str(), e.mean.mean)).collect::<Vec<_>>(), [("0", 6.0), ("8", 4.0)]);
+}
+
 #[test]
 fn the_front_has_what_nothing_beats() {
     let setting = |calls: f64, mean: f64| Setting {

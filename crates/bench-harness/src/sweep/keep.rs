@@ -12,6 +12,7 @@ use models::write::write_atomically;
 use super::cells::Cell;
 use super::folder::Sweep;
 use super::record::{self, Outcome, Record};
+use super::table::SweepFile;
 use crate::arrays::read_npz;
 use crate::figures::sample_grid;
 use crate::run::stored_experiment;
@@ -104,15 +105,25 @@ pub fn adopt(sweep: &Path, found: &[Record], other: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Copies what ships of a sweep: its file, the records in one file, tables, charts, page, grids and curves.
+/// Copies what ships of a sweep: its file, the records in one file, tables, charts, page, grids and curves. Grids and curves that the target
+/// has of other cells go.
 ///
 /// # Errors
-/// As [`Sweep::read`]; if no cell has ended, or a file cannot be read or written.
+/// As [`Sweep::read`]; if no cell has ended, if the target is the sweep's own folder, that of another sweep or one with numbers that this
+/// sweep lacks, or a file cannot be read or written.
 pub fn export(sweep: &Path, target: &Path) -> Result<()> {
     let known = Sweep::read(sweep)?;
     let records = known.finished();
     if records.is_empty() {
         bail!("{}: no cell of this sweep has numbers", sweep.display());
+    }
+    loses_nothing(&known, target)?;
+    for entry in fs::read_dir(target.join("cells")).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let is_key = name.len() == 16 && name.to_str().is_some_and(|name| name.chars().all(|c| c.is_ascii_hexdigit()));
+        if is_key && !records.iter().any(|record| *record.key == *name) {
+            fs::remove_dir_all(entry.path()).with_context(|| entry.path().display().to_string())?;
+        }
     }
     fs::create_dir_all(target).with_context(|| target.display().to_string())?;
     let mut lines = String::new();
@@ -128,6 +139,31 @@ pub fn export(sweep: &Path, target: &Path) -> Result<()> {
         fs::copy(&path, &to).with_context(|| to.display().to_string())?;
     }
     println!("{}", target.display());
+    Ok(())
+}
+
+/// Refuses a target in whose place something would be lost.
+fn loses_nothing(known: &Sweep, target: &Path) -> Result<()> {
+    if target.canonicalize().is_ok_and(|target| known.folder.canonicalize().is_ok_and(|own| own == target)) {
+        bail!("{}: a sweep cannot be copied upon itself", target.display());
+    }
+    let there = target.join("sweep.toml");
+    if !there.is_file() {
+        return Ok(());
+    }
+    let name = SweepFile::read(&there)?.name;
+    if name != known.file.name {
+        bail!("{}: holds the sweep {name}, not {}", target.display(), known.file.name);
+    }
+    let lost = adoptable(&known.records, &known.cells, target)?;
+    if !lost.is_empty() {
+        bail!(
+            "{0}: has numbers of {1} cells that {2} lacks; take them over first, `dale sweep FILE --from {0}`",
+            target.display(),
+            lost.len(),
+            known.folder.display()
+        );
+    }
     Ok(())
 }
 
@@ -173,12 +209,25 @@ mod tests {
         let score = &good.outcome().unwrap().score;
         let line = serde_json::json!({ "step": 5, "seconds": 2.5, "score": score });
         fs::write(own.join("quality.jsonl"), format!("{line}\n")).unwrap();
+        fs::create_dir_all(folder(&target, "0123456789abcdef")).unwrap();
         export(&sweep, &target).unwrap();
+        assert!(!folder(&target, "0123456789abcdef").exists());
         let own_records = std::slice::from_ref(&good);
         assert_eq!(record::read(&target).unwrap(), *own_records);
         assert_eq!(fs::read_to_string(grid(&target, &good.key)).unwrap(), "picture");
         let curve = curve(&target, &good.key);
         assert_eq!((curve.len(), curve[0].step, curve[0].score.cnn_fid), (1, 5, 7.0));
+
+        assert!(export(&sweep, &sweep).unwrap_err().to_string().contains("upon itself"));
+        let other = root.path().join("other");
+        write(&other, &[]);
+        fs::write(other.join("sweep.toml"), FILE.replace("two", "three")).unwrap();
+        assert!(export(&sweep, &other).unwrap_err().to_string().contains("holds the sweep three, not two"));
+        let second = of(finished(&[], 2, 8.0), &cells[1]);
+        let fuller = root.path().join("fuller");
+        write(&fuller, &[&good, &second]);
+        assert!(export(&sweep, &fuller).unwrap_err().to_string().contains("numbers of 1 cells that"));
+        assert_eq!(record::read(&fuller).unwrap().len(), 2);
 
         assert_eq!(adoptable(&[], &cells, &target).unwrap(), *own_records);
         assert!(adoptable(own_records, &cells, &target).unwrap().is_empty());

@@ -31,6 +31,7 @@ use clap::{Args, Subcommand};
 use models::write::write_atomically;
 
 use self::cells::{Base, Cell, Shard};
+use self::folder::Sweep;
 use self::record::{Journal, Record};
 use self::run::{Limits, Program};
 use self::table::SweepFile;
@@ -133,11 +134,14 @@ pub fn command(args: SweepArgs, around: Surroundings, session: &Session) -> Resu
         None => {}
     }
     let path = args.file.as_deref().context("no sweep's file was given")?;
-    let file = SweepFile::read(path)?;
+    let mut file = SweepFile::read(path)?;
     let layers = shipped::find(&file.experiment).with_context(|| path.display().to_string())?;
     let automatic = if session.device.is_cuda() { "gpu" } else { "cpu" };
-    let preset = if file.preset == "auto" { automatic } else { &file.preset };
-    let cells = cells::expand(&file, Base { layers: &layers, preset })?;
+    if file.preset == "auto" {
+        // What is kept of the sweep says which it was, whatever machine reads it.
+        file.settle(automatic)?;
+    }
+    let cells = cells::expand(&file, Base { layers: &layers, preset: &file.preset })?;
     let folder = session.root.join("sweeps").join(&file.name);
     let mut records = record::read(&folder)?;
     for other in &args.from {
@@ -176,7 +180,7 @@ pub fn command(args: SweepArgs, around: Surroundings, session: &Session) -> Resu
             return Err(Interrupted(text.to_owned()).into());
         }
     }
-    report(&folder, &file.name, &cells)
+    report(&folder, file, cells)
 }
 
 /// Refuses what would fail in every worker, before any starts: data that are not at hand, images that cannot be judged.
@@ -223,22 +227,23 @@ fn program(file: &SweepFile, folder: &Path, around: Surroundings, limits: Limits
 }
 
 /// Writes and prints what is known of the sweep's cells, in their order.
-fn report(folder: &Path, name: &str, cells: &[Cell]) -> Result<()> {
-    let records = folder::of_cells(record::read(folder)?, cells, folder)?;
-    for record in &records {
+fn report(folder: &Path, file: SweepFile, cells: Vec<Cell>) -> Result<()> {
+    let records = folder::of_cells(record::read(folder)?, &cells, folder)?;
+    let sweep = Sweep { folder: folder.to_owned(), file, cells, records };
+    let Sweep { cells, records, .. } = &sweep;
+    for record in records {
         let cell = cells.iter().find(|cell| cell.key == record.key);
         if let Some((cell, outcome)) = cell.zip(record.outcome()) {
             keep::keep(folder, cell, outcome)?;
         }
     }
-    results::write(folder, &records)?;
-    let missing = cells.len() - records.len();
-    let page = plots::write(folder, name, &records, missing)?;
-    let finished: Vec<&Record> = records.iter().filter(|record| record.outcome().is_some()).collect();
+    results::write(folder, records)?;
+    let page = plots::write(&sweep)?;
+    let finished = sweep.finished();
     println!("{}", plots::table(&effects::settings(&finished))?.to_text());
     println!("\n  results  {}", folder.join("results.csv").display());
     println!("  report   {}", page.display());
-    let failed = records.len() - finished.len();
+    let (missing, failed) = (cells.len() - records.len(), records.len() - finished.len());
     if missing > 0 {
         println!("  {missing} of {} cells have not ended", cells.len());
     }

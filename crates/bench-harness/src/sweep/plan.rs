@@ -5,6 +5,7 @@ use anyhow::Result;
 use super::cells::Cell;
 use super::estimate::{Sources, estimate};
 use super::record::Record;
+use super::results::each_once;
 use super::run::bytes;
 use crate::progress::human_seconds;
 use crate::report::table::{Cell as Field, Column, Table};
@@ -22,19 +23,14 @@ pub fn describe(
     session: &Session,
 ) -> Result<String> {
     let (costs, sources) = estimate(&left, cells, records, session)?;
-    let mut axes: Vec<&str> = Vec::new();
-    for (axis, _) in cells.iter().flat_map(|cell| &cell.settings) {
-        if !axes.contains(&axis.as_str()) {
-            axes.push(axis);
-        }
-    }
+    let axes = each_once(cells.iter().flat_map(|cell| cell.settings.iter().map(|(axis, _)| axis)));
     let mut columns = vec![Column::number("cell")];
-    columns.extend(axes.iter().map(|axis| Column::text(*axis)));
+    columns.extend(axes.iter().map(Column::text));
     columns.extend([Column::number("seed"), Column::text("state"), Column::text("time"), Column::text("disk")]);
     let mut table = Table::new("Cells", columns);
     let planned = left.iter().flatten().zip(costs.iter().flatten()).collect::<Vec<_>>();
     for (number, cell) in cells.iter().enumerate() {
-        let label = |axis: &&str| cell.settings.iter().find(|(own, _)| own == axis).map(|(_, label)| label.clone());
+        let label = |axis: &String| cell.settings.iter().find(|(own, _)| own == axis).map(|(_, label)| label.clone());
         let cost = planned.iter().find(|(other, _)| other.key == cell.key).map(|(_, cost)| **cost);
         let state = match (records.iter().find(|record| record.key == cell.key), cost) {
             (Some(record), _) if record.outcome().is_some() => "finished",
@@ -81,5 +77,8 @@ fn origin(sources: Sources) -> String {
         _ => "Time from the cells that are finished, and from a short timing for other networks",
     };
     let rest = if sources.evaluation { "evaluation as in finished cells" } else { "evaluation not counted" };
-    format!("{steps}; {rest}. Disk: checkpoints and images of each training.")
+    format!(
+        "{steps}; {rest}. Disk: checkpoints and images of each training. A training that another sweep \
+                   has finished is not done again, but counted here."
+    )
 }

@@ -1,12 +1,14 @@
-//! The charts of a sweep, each as SVG with its numbers beside it as CSV, and the page that holds them.
+//! The charts of a sweep, each as SVG with its numbers beside it as CSV, and the page that holds them and the grids.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 
 use super::effects::{Effect, Setting, front, labels, main_effects, mean, settings, varied};
+use super::folder::Sweep;
 use super::record::{Record, Status};
-use super::results::axes;
+use super::results::{axes, each_once};
+use super::show;
 use crate::report::axis::Scale;
 use crate::report::csv::field;
 use crate::report::forest::{Forest, Group, Row};
@@ -18,6 +20,9 @@ use crate::report::table::{Best, Cell, Column, Table};
 /// Pairs of axes that get a heat map, at most.
 const MOST_MAPS: usize = 6;
 
+/// Settings whose images are shown, at most.
+const MOST_GRIDS: usize = 24;
+
 /// Above this ratio of largest to smallest, a cost's axis is logarithmic.
 const WIDE: f64 = 10.0;
 
@@ -28,12 +33,14 @@ struct Drawn {
     caption: String,
 }
 
-/// Writes all charts with their numbers, and `report.html`; returns its path. `missing` is the number of cells that have not ended.
+/// Writes all charts with their numbers, and `report.html`; returns its path.
 ///
 /// # Errors
-/// If a file cannot be written.
-pub fn write(folder: &Path, name: &str, records: &[Record], missing: usize) -> Result<PathBuf> {
-    let finished: Vec<&Record> = records.iter().filter(|record| record.outcome().is_some()).collect();
+/// If a file cannot be written, or the grid of a cell is no picture.
+pub fn write(sweep: &Sweep) -> Result<PathBuf> {
+    let Sweep { folder, file, records, cells } = sweep;
+    let finished = sweep.finished();
+    let missing = cells.len() - records.len();
     let axes = varied(&finished, &axes(records));
     let settings = settings(&finished);
     let mut sections = Vec::new();
@@ -54,7 +61,19 @@ pub fn write(folder: &Path, name: &str, records: &[Record], missing: usize) -> R
             blocks: vec![Block::Paragraph(text.into()), Block::Figures(figures)],
         });
     }
-    sections.insert(0, Section { title: "Settings".into(), blocks: vec![Block::Table(table(&settings)?)] });
+    let about = file.about.iter().cloned().map(Block::Paragraph);
+    let blocks = about.chain([Block::Table(table(&settings)?)]).collect();
+    sections.insert(0, Section { title: "Settings".into(), blocks });
+    if let Some(svg) = show::curves(sweep)? {
+        svg.write(&folder.join("curve.svg"))?;
+        sections
+            .push(Section { title: "On the way".into(), blocks: vec![Block::Figure(Figure::chart(svg, show::CURVE))] });
+    }
+    let mut grids = show::grids(sweep)?;
+    if !grids.is_empty() {
+        grids.truncate(MOST_GRIDS);
+        sections.push(Section { title: "Samples".into(), blocks: vec![Block::Figures(grids)] });
+    }
     let failed = failures(records);
     let banner = (missing > 0 || !failed.is_empty()).then(|| Banner {
         title: "Not all cells have numbers".into(),
@@ -72,7 +91,7 @@ pub fn write(folder: &Path, name: &str, records: &[Record], missing: usize) -> R
         label: format!("smallest mean cnn-fid: {}", best.name()),
     }));
     let page = Page {
-        title: format!("Sweep {name}"),
+        title: file.title.clone().unwrap_or_else(|| format!("Sweep {}", file.name)),
         subtitle: protocol.map_or_else(String::new, |protocol| format!("Protocol of all numbers: {protocol}.")),
         banner,
         cards,
@@ -85,7 +104,8 @@ pub fn write(folder: &Path, name: &str, records: &[Record], missing: usize) -> R
 }
 
 const EFFECTS: &str = "Mean cnn-fid over all cells with one value of an axis, whatever the other axes and the seed, with the 95% interval of a \
-                       mean over such cells (Student's t). A cell that stands alone has the interval of its resamples.";
+                       mean over such cells (Student's t). A cell that stands alone has the interval of its resamples. An axis whose \
+                       values do not all come with the same others is left out.";
 const MAPS: &str = "Mean cnn-fid over all cells with one value of each of two axes; dark is good. A gap has no cells.";
 const FRONT: &str = "Every setting's cnn-fid, mean over its seeds, against what an image costs. On the front are those that no other beats at \
                      no more cost; bars are 95% intervals over seeds, or of the resamples where there is one seed.";
@@ -161,6 +181,12 @@ fn fronts(settings: &[Setting]) -> Result<Vec<Drawn>> {
         if shown.len() < 2 {
             continue;
         }
+        // Where all take as many calls, times differ by what else the machine had to do.
+        let (fewest, most) =
+            shown.iter().map(|s| s.calls).fold((f64::INFINITY, 0.0), |(l, h), c| (l.min(c), f64::max(h, c)));
+        if fewest >= most && shown.iter().all(|s| s.calls > 0.0) {
+            continue;
+        }
         let on = front(&shown, cost);
         let point = |s: &Setting| (cost(s), s.quality.mean);
         let bar = |s: &Setting| (s.quality.low, s.quality.high);
@@ -200,15 +226,7 @@ fn fronts(settings: &[Setting]) -> Result<Vec<Drawn>> {
 /// # Errors
 /// None that can happen: rows fit their columns.
 pub fn table(settings: &[Setting]) -> Result<Table> {
-    let axes: Vec<String> = settings.iter().flat_map(|s| s.settings.iter().map(|(axis, _)| axis.clone())).fold(
-        Vec::new(),
-        |mut all, axis| {
-            if !all.contains(&axis) {
-                all.push(axis);
-            }
-            all
-        },
-    );
+    let axes = each_once(settings.iter().flat_map(|s| s.settings.iter().map(|(axis, _)| axis)));
     let mut columns: Vec<Column> = axes.iter().map(Column::text).collect();
     let decimals = |name: &str, n| Column { decimals: Some(n), ..Column::number(name) };
     columns.extend([

@@ -8,11 +8,34 @@ use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use models::precision::Precision;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::cells::{Cell, Shard};
 use crate::evaluate::Score;
+
+/// What a cell's numbers were made by; empty where a record is older than this.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Maker {
+    /// What the network was trained in.
+    pub precision: Option<Precision>,
+    /// The device, with its threads.
+    pub device: Option<String>,
+    /// The processor's name.
+    pub processor: Option<String>,
+    /// Revision of the source.
+    pub revision: Option<String>,
+}
+
+impl Maker {
+    /// The number format's name.
+    #[must_use]
+    pub fn format(&self) -> Option<String> {
+        self.precision.map(|precision| format!("{precision:?}").to_lowercase())
+    }
+}
 
 /// What a worker says of a cell that it finished.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,6 +55,9 @@ pub struct Outcome {
     pub peak_memory: Option<u64>,
     /// The run's folder.
     pub folder: PathBuf,
+    /// By what.
+    #[serde(default)]
+    pub by: Maker,
 }
 
 /// How a cell ended.

@@ -12,7 +12,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::Type;
 
-use super::record::{Outcome, Record, Status};
+use super::record::{Maker, Outcome, Record, Status};
 use crate::report::csv::field;
 
 /// Values of a column; none where a cell has none.
@@ -32,13 +32,24 @@ pub type Column = (String, Values);
 /// The axes that records have, in the order in which they come.
 #[must_use]
 pub fn axes(records: &[Record]) -> Vec<String> {
-    let mut axes: Vec<String> = Vec::new();
-    for axis in records.iter().flat_map(|record| record.settings.keys()) {
-        if !axes.contains(axis) {
-            axes.push(axis.clone());
+    each_once(records.iter().flat_map(|record| record.settings.keys()))
+}
+
+/// Names in the order in which they come, each once.
+pub(super) fn each_once<'a>(names: impl IntoIterator<Item = &'a String>) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for name in names {
+        if !all.contains(name) {
+            all.push(name.clone());
         }
     }
-    axes
+    all
+}
+
+/// Whether an axis may not have this name, since a column of its own does.
+#[must_use]
+pub fn reserved(name: &str) -> bool {
+    columns(&[]).iter().any(|(own, _)| own == name)
 }
 
 /// All columns: key, axes, seed, how it ended, numbers, protocol.
@@ -50,6 +61,7 @@ pub fn columns(records: &[Record]) -> Vec<Column> {
     };
     let whole = |f: &dyn Fn(&Record) -> Option<i64>| Values::Whole(records.iter().map(f).collect());
     let of = |f: fn(&Outcome) -> Option<i64>| whole(&move |record: &Record| record.outcome().and_then(f));
+    let by = |f: fn(&Maker) -> Option<String>| text(&move |r: &Record| r.outcome().and_then(|o| f(&o.by)));
     let mut columns = vec![("cell".to_owned(), text(&|r| Some(r.key.clone())))];
     for axis in axes(records) {
         let labels = text(&|r| r.label(&axis).map(str::to_owned));
@@ -73,6 +85,10 @@ pub fn columns(records: &[Record]) -> Vec<Column> {
         ("training_seconds", number(|o| Some(o.training_seconds))),
         ("peak_memory", of(|o| o.peak_memory.and_then(|b| i64::try_from(b).ok()))),
         ("seconds", Values::Number(records.iter().map(|r| Some(r.seconds)).collect())),
+        ("precision", by(Maker::format)),
+        ("device", by(|maker| maker.device.clone())),
+        ("processor", by(|maker| maker.processor.clone())),
+        ("revision", by(|maker| maker.revision.clone())),
         ("run", text(&|r| r.outcome().map(|o| o.folder.display().to_string()))),
         ("error", text(&failed)),
         ("protocol", text(&|r| r.outcome().map(|o| o.score.fingerprint.to_string()))),

@@ -19,7 +19,7 @@ fn csv_quotes_what_it_must_and_leaves_gaps_empty() {
     assert!(lines.next().unwrap().starts_with("cell,training.weight,churn,seed,status,images,cnn_fid,"));
     assert!(lines.next().unwrap().contains(",edm,8.0,1,ok,8,2.5,0.5,0.25,0.125,0,20,0.5,3,1048576,9,"));
     assert!(lines.next().unwrap().contains(",\"a, \"\"b\"\"\",,2,ok,8,0.1,"));
-    assert!(text.contains(",paper,,3,failed,,,,,,,,,,,9,,\"two\nlines\",\n"), "{text}");
+    assert!(text.contains(",paper,,3,failed,,,,,,,,,,,9,,,,,,\"two\nlines\",\n"), "{text}");
 }
 
 #[test]

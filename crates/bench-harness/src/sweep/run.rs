@@ -144,6 +144,7 @@ fn attempt(cell: &Cell, program: &Program, limits: Limits, session: &Session) ->
     let said = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
     let mut command = Command::new(&program.path);
     command.args(&program.options).arg("sweep-cell").arg(&program.experiment).args(["--preset", &cell.preset]);
+    command.args(["--key", &cell.key]);
     command.args(cell.assignments.iter().flat_map(|set| ["--set", set]));
     // Standard input stays open as long as this process lives; the worker leaves when it closes.
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(said);

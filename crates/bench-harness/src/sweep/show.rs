@@ -9,13 +9,19 @@ use models::write::write_atomically;
 
 use super::effects::Mean;
 use super::folder::Sweep;
+use super::record::Maker;
 use super::{compare, keep};
 use crate::report::axis::Scale;
 use crate::report::csv::field;
 use crate::report::image::Png;
-use crate::report::page::{Block, Card, Figure, Page, Section};
+use crate::report::page::{Banner, Block, Card, Figure, Page, Section};
 use crate::report::plot::{Chart, Mark, Series, Svg};
 use crate::report::table::{Best, Cell, Column, Table, number};
+use crate::training::watch::Quality;
+
+/// The caption of [`curves`].
+pub(super) const CURVE: &str = "Training judged on its way, and at its end. The distance falls with the number of images: only points of \
+                                as many are joined. Bars: 95% intervals.";
 
 /// Writes `report.html`, `tables.md` and the charts into `out`, and prints the tables.
 ///
@@ -29,6 +35,7 @@ pub fn command(folders: &[PathBuf], title: &str, out: &Path, root: &Path) -> Res
     let mut markdown = String::new();
     let mut sections = Vec::new();
     let mut cards = Vec::new();
+    let mut gaps = Vec::new();
     for sweep in sweeps.iter().filter(|sweep| !sweep.finished().is_empty()) {
         let table = table(sweep)?;
         println!("{}", table.to_text());
@@ -41,11 +48,13 @@ pub fn command(folders: &[PathBuf], title: &str, out: &Path, root: &Path) -> Res
         }
         if let Some(svg) = curves(sweep)? {
             svg.write(&out.join(format!("curve-{}.svg", sweep.file.name)))?;
-            let text = "Training judged on its way, with as many images as the axis says, which need not be those of the table: the distance \
-                        falls with their number. Bars: 95% intervals.";
-            blocks.push(Block::Figure(Figure::chart(svg, text)));
+            blocks.push(Block::Figure(Figure::chart(svg, CURVE)));
         }
         cards.extend(card(sweep));
+        let missing = sweep.missing();
+        if missing > 0 {
+            gaps.push(format!("{}: {missing} of {}", sweep.file.heading(), sweep.cells.len()));
+        }
         sections.push(Section { title: sweep.file.heading().to_owned(), blocks });
     }
     let empty: Vec<&str> = sweeps.iter().filter(|s| s.finished().is_empty()).map(|s| s.file.name.as_str()).collect();
@@ -57,7 +66,10 @@ pub fn command(folders: &[PathBuf], title: &str, out: &Path, root: &Path) -> Res
         subtitle: "Within a table all have as many images and one protocol. cnn-fid falls with the number of images and depends on the \
                    features: compare within a table only."
             .into(),
-        banner: None,
+        banner: (!gaps.is_empty()).then(|| Banner {
+            title: "Not all cells have been run".into(),
+            text: format!("Missing are {}. A section may speak of recipes that its table does not have yet.", gaps.join("; ")),
+        }),
         cards,
         sections,
         footer: vec![format!("dale {}", env!("CARGO_PKG_VERSION"))],
@@ -128,6 +140,16 @@ fn table(sweep: &Sweep) -> Result<Table> {
                 .push(format!("{}: {diverged} images diverged (the network's output was not finite)", record.name()));
         }
     }
+    let all = |f: fn(&Maker) -> Option<String>| {
+        let mut all: Vec<String> = sweep.finished().iter().filter_map(|r| f(&r.outcome()?.by)).collect();
+        all.sort();
+        all.dedup();
+        all.join(" and ")
+    };
+    let formats = all(Maker::format);
+    if !formats.is_empty() {
+        table.notes.push(format!("computed in {formats} on {}", all(|by| by.processor.clone())));
+    }
     let missing = sweep.missing();
     if missing > 0 {
         table.notes.push(format!("{missing} of {} cells of this comparison have not been run", sweep.cells.len()));
@@ -140,7 +162,7 @@ fn spread(mean: &Mean) -> String {
 }
 
 /// The grid of the first seed of every setting.
-fn grids(sweep: &Sweep) -> Result<Vec<Figure>> {
+pub(super) fn grids(sweep: &Sweep) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
     for (setting, _, record) in sweep.settings() {
         let path = keep::grid(&sweep.folder, &record.key);
@@ -158,16 +180,19 @@ fn grids(sweep: &Sweep) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// `cnn-fid` against training images, a line for every setting that was judged on its way, of its first seed.
-fn curves(sweep: &Sweep) -> Result<Option<Svg>> {
-    let mut series = Vec::new();
+/// `cnn-fid` against training images, a line for every setting that was judged on its way, of its first seed; it ends with the cell's score.
+pub(super) fn curves(sweep: &Sweep) -> Result<Option<Svg>> {
+    let mut series: Vec<Series> = Vec::new();
     let mut csv = String::from("setting,seed,step,training_images,seconds,images,cnn_fid,cnn_fid_sd,kid,kid_sd\n");
-    let mut counts: Vec<usize> = Vec::new();
     for (setting, cell, record) in sweep.settings() {
         let batch = cell.experiment.training.batch as u64;
-        let curve = keep::curve(&sweep.folder, &record.key);
+        let mut curve = keep::curve(&sweep.folder, &record.key);
+        let outcome = record.outcome().context("a finished cell has numbers")?;
+        let steps = cell.experiment.training.steps;
+        if curve.last().is_some_and(|last| last.step < steps) {
+            curve.push(Quality { step: steps, seconds: outcome.training_seconds, score: outcome.score.clone() });
+        }
         let label = setting.label();
-        let (mut points, mut band) = (Vec::new(), Vec::new());
         for point in curve {
             let (seen, s) = (point.step * batch, &point.score);
             let (name, seed) = (field(&label), record.seed);
@@ -175,14 +200,14 @@ fn curves(sweep: &Sweep) -> Result<Option<Svg>> {
                 "{name},{seed},{},{seen},{},{},{},{},{},{}\n",
                 point.step, point.seconds, s.n, s.cnn_fid, s.cnn_fid_sd, s.kid, s.kid_sd
             );
-            if !counts.contains(&s.n) {
-                counts.push(s.n);
-            }
-            points.push((seen as f64, s.cnn_fid));
-            band.push(s.interval());
-        }
-        if !points.is_empty() {
-            series.push(Series { name: label, mark: Mark::Both, points, band });
+            // Only what as many images were judged for is joined.
+            let of_count = format!("{label}, {} images", s.n);
+            let at = series.iter().position(|one| one.name == of_count).unwrap_or_else(|| {
+                series.push(Series { name: of_count, mark: Mark::Both, points: Vec::new(), band: Vec::new() });
+                series.len() - 1
+            });
+            series[at].points.push((seen as f64, s.cnn_fid));
+            series[at].band.push(s.interval());
         }
     }
     if series.is_empty() {
@@ -191,7 +216,7 @@ fn curves(sweep: &Sweep) -> Result<Option<Svg>> {
     let chart = Chart {
         title: format!("{}: quality against training", sweep.file.heading()),
         x_label: "training images seen".into(),
-        y_label: format!("cnn-fid of {} samples", counts.iter().map(usize::to_string).collect::<Vec<_>>().join(" or ")),
+        y_label: "cnn-fid".into(),
         x_scale: Scale::Log,
         y_scale: Scale::Log,
         series,

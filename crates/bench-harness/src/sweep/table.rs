@@ -24,6 +24,8 @@
 //!
 //! A key is a setting of the experiment, as `--set` takes it. A table with just the keys `label` and `value` names its value for
 //! tables and charts. A zipped table may hold `name`, the axis's name, and `labels`, a list beside the others.
+//!
+//! A file may say `extends = "other.toml"`, a sweep beside it, and holds what differs; lists, zipped tables among them, are replaced whole.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,7 +34,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::axis::{Axis, flatten, grid, zipped};
-use crate::config::{ConfigError, explain};
+use crate::config::{ConfigError, explain, overlaid};
 
 /// Why a sweep was refused.
 #[derive(Debug, thiserror::Error)]
@@ -89,7 +91,7 @@ pub struct When {
 pub struct SweepFile {
     /// The file.
     pub path: PathBuf,
-    /// Its text.
+    /// Its text, with that of the file that it extends: a sweep's folder needs no other.
     pub text: String,
     /// The experiment: a file, or the name of one in `experiments/`.
     pub experiment: String,
@@ -150,14 +152,39 @@ struct RawWhen {
     grid: Table,
 }
 
+fn text(path: &Path) -> Result<String, SweepError> {
+    fs::read_to_string(path).map_err(|source| SweepError::Read { path: path.to_owned(), source })
+}
+
+fn table(path: &Path, text: &str) -> Result<Table, SweepError> {
+    toml::from_str(text).map_err(|e| syntax(path, &e))
+}
+
+fn syntax(path: &Path, error: &toml::de::Error) -> SweepError {
+    SweepError::Syntax { path: path.to_owned(), message: explain(error) }
+}
+
 impl SweepFile {
     /// Reads a file.
     ///
     /// # Errors
     /// [`SweepError`], naming the file and the key.
     pub fn read(path: &Path) -> Result<Self, SweepError> {
-        let text = fs::read_to_string(path).map_err(|source| SweepError::Read { path: path.to_owned(), source })?;
-        Self::parse(path, text)
+        let text = text(path)?;
+        let mut own = table(path, &text)?;
+        let Some(base) = own.remove("extends") else { return Self::parse(path, text) };
+        let named = own.get("sweep").and_then(|sweep| sweep.get("name")).is_some();
+        let refuse = |reason| SweepError::Axis { path: path.to_owned(), key: "extends".to_owned(), reason };
+        let name = base.as_str().ok_or_else(|| refuse(format!("{base} is not a name")))?;
+        let base_path = path.parent().unwrap_or(Path::new("")).join(name);
+        if !named {
+            return Err(refuse(format!("the sweep needs a name of its own in [sweep], not that of {name}")));
+        }
+        let base = table(&base_path, &self::text(&base_path)?)?;
+        if base.contains_key("extends") {
+            return Err(refuse(format!("{name} extends a file itself")));
+        }
+        Self::parse(path, format!("# Upon {name}\n{}", overlaid(base, own)))
     }
 
     /// As [`Self::read`], for a text that is already read; `path` is for messages.
@@ -165,8 +192,7 @@ impl SweepFile {
     /// # Errors
     /// As [`Self::read`].
     pub fn parse(path: &Path, text: String) -> Result<Self, SweepError> {
-        let RawFile { experiment, preset, set, mut sweep } =
-            toml::from_str(&text).map_err(|e| SweepError::Syntax { path: path.to_owned(), message: explain(&e) })?;
+        let RawFile { experiment, preset, set, mut sweep } = toml::from_str(&text).map_err(|e| syntax(path, &e))?;
         let refuse =
             |key: &str, reason: String| SweepError::Axis { path: path.to_owned(), key: key.to_owned(), reason };
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
@@ -196,6 +222,18 @@ impl SweepFile {
         }
         let RawSweep { name, title, about, seeds, .. } = sweep;
         Ok(Self { path: path.to_owned(), text, experiment, preset, set, name, title, about, seeds, axes, when })
+    }
+
+    /// Puts a preset in place of `auto`, in its text as well.
+    ///
+    /// # Errors
+    /// None that can happen: the text was read before.
+    pub fn settle(&mut self, preset: &str) -> Result<(), SweepError> {
+        let mut body = table(&self.path, &self.text)?;
+        body.insert("preset".to_owned(), Value::String(preset.to_owned()));
+        preset.clone_into(&mut self.preset);
+        self.text = body.to_string();
+        Ok(())
     }
 
     /// Its title, or its name.

@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use super::record::Outcome;
+use super::record::{Maker, Outcome};
 use crate::config::Experiment;
-use crate::doctor::peak_memory;
+use crate::doctor::{self, peak_memory};
 use crate::evaluate::Judge;
 use crate::generate::Trained;
 use crate::loading;
@@ -46,6 +46,12 @@ pub fn work(preset: &str, experiment: Experiment, session: &Session) -> Result<(
         diverged: record.diverged,
         peak_memory: peak_memory(),
         folder: run.folder,
+        by: Maker {
+            precision: Some(trained.header.precision),
+            device: Some(session.device_name()),
+            processor: Some(doctor::processor()),
+            revision: manifest::revision(),
+        },
     };
     println!("{}", serde_json::to_string(&outcome)?);
     Ok(())

@@ -12,7 +12,7 @@ use crate::evaluate::{Evaluation, Judge, Score};
 use crate::generate::{Arithmetic, draw, open_run};
 use crate::loading;
 use crate::report::table::{Cell, Column, Table};
-use crate::session::Session;
+use crate::session::{Interrupted, Session};
 
 /// Standard deviations by which samples may differ.
 const SAMPLES: f64 = 2.0;
@@ -32,15 +32,25 @@ struct Row {
 /// # Errors
 /// A folder without weights or metrics, a data set that is not at hand; numbers that differ, by name.
 pub fn check(folders: &[PathBuf], session: &Session) -> Result<()> {
-    let mut rows = Vec::new();
+    let (mut rows, mut failed) = (Vec::new(), Vec::new());
     for folder in folders {
-        rows.extend(folder_rows(folder, session).with_context(|| folder.display().to_string())?);
+        match folder_rows(folder, session) {
+            Ok(own) => rows.extend(own),
+            Err(error) if error.is::<Interrupted>() => return Err(error),
+            Err(error) => {
+                tracing::warn!("{}: {error:#}", folder.display());
+                failed.push(folder.display().to_string());
+            }
+        }
     }
     println!("{}", table(&rows)?.to_text());
     let wrong: Vec<String> =
         rows.iter().filter(|row| !row.holds).map(|row| format!("{} ({})", row.folder, row.now.name)).collect();
     if !wrong.is_empty() {
         bail!("not the numbers that ship: {}", wrong.join(", "));
+    }
+    if !failed.is_empty() {
+        bail!("could not be checked: {}", failed.join(", "));
     }
     Ok(())
 }

@@ -44,16 +44,17 @@ def main():
     shares, outside, step = ([row[i] for row in found] for i in range(3))
     whole = [share + rest / (FULL * one) for share, rest, one in found]
     model = next(line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name"))
-    spread = lambda values, form: f"{median(values):{form}} ({min(values):{form}}–{max(values):{form}})"
+    spread = lambda values, form: f"{median(values):{form}}" + (f" ({min(values):{form}}–{max(values):{form}})" if len(values) > 1 else "")
+    rounds = f"{options.rounds} rounds" if options.rounds > 1 else "One round"
     text = f"""**What the harness costs**
 
-| what | median (range) |
+| what | {'median (range)' if options.rounds > 1 else 'measured once'} |
 | --- | ---: |
 | logs, checkpoints, probes and progress, in parts of training | {spread([100 * s for s in shares], '.2f')} % |
-| seconds outside of the loop: start, data, choice of precision, checkpoints | {spread(outside, '.1f')} |
+| seconds outside of the loop: start, data, choice of precision, the checkpoint at the end with its grid of 36 images | {spread(outside, '.1f')} |
 | both together, in parts of the {FULL:,} steps of the preset `cpu` | {spread([100 * s for s in whole], '.2f')} % |
 
-{options.rounds} rounds of {options.steps} steps each with a checkpoint at its end (the preset has one every 1,000); {spread([1000 * s for s in step], '.0f')} ms a step; {model}, {os.cpu_count()} cores. Command: `just bench-overhead`.
+{rounds} of {options.steps} steps with a checkpoint at the end (the preset has one every 1,000); {spread([1000 * s for s in step], '.0f')} ms a step; {model}, {os.cpu_count()} cores. Command: `just bench-overhead`.
 """
     (ROOT / "results/bench/overhead.md").write_text(text)
     print(text)

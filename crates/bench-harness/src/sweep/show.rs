@@ -20,7 +20,7 @@ use crate::report::table::{Best, Cell, Column, Table, number};
 use crate::training::watch::Quality;
 
 /// The caption of [`curves`].
-pub(super) const CURVE: &str = "Training judged on its way, and at its end. The distance falls with the number of images: only points of \
+pub(super) const CURVE: &str = "Training judged on its way, and at its end. The distance falls with N, the number of images judged: only points of \
                                 as many are joined. Bars: 95% intervals.";
 
 /// Writes `report.html`, `tables.md` and the charts into `out`, and prints the tables.
@@ -201,7 +201,7 @@ pub(super) fn curves(sweep: &Sweep) -> Result<Option<Svg>> {
                 point.step, point.seconds, s.n, s.cnn_fid, s.cnn_fid_sd, s.kid, s.kid_sd
             );
             // Only what as many images were judged for is joined.
-            let of_count = format!("{label}, {} images", s.n);
+            let of_count = format!("{label}, N = {}", s.n);
             let at = series.iter().position(|one| one.name == of_count).unwrap_or_else(|| {
                 series.push(Series { name: of_count, mark: Mark::Both, points: Vec::new(), band: Vec::new() });
                 series.len() - 1

@@ -54,7 +54,7 @@ def main():
 | seconds outside of the loop: start, data, choice of precision, the checkpoint at the end with its grid of 36 images | {spread(outside, '.1f')} |
 | both together, in parts of the {FULL:,} steps of the preset `cpu` | {spread([100 * s for s in whole], '.2f')} % |
 
-{rounds} of {options.steps} steps with a checkpoint at the end (the preset has one every 1,000); {spread([1000 * s for s in step], '.0f')} ms a step; {model}, {os.cpu_count()} cores. Command: `just bench-overhead`.
+{rounds} of {options.steps} steps with a checkpoint at the end (the preset has one every 1,000); {spread([1000 * s for s in step], '.0f')} ms a step; {model}, {os.cpu_count()} cores. Command: `just bench-overhead --steps {options.steps} --rounds {options.rounds}`.
 """
     (ROOT / "results/bench/overhead.md").write_text(text)
     print(text)

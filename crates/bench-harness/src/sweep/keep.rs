@@ -105,8 +105,7 @@ pub fn adopt(sweep: &Path, found: &[Record], other: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Copies what ships of a sweep: its file, the records in one file, tables, charts, page, grids and curves. Grids and curves that the target
-/// has of other cells go.
+/// Copies what ships of a sweep: its file, the records in one file, tables, charts, page, grids and curves.
 ///
 /// # Errors
 /// As [`Sweep::read`]; if no cell has ended, if the target is the sweep's own folder, that of another sweep or one with numbers that this
@@ -118,13 +117,6 @@ pub fn export(sweep: &Path, target: &Path) -> Result<()> {
         bail!("{}: no cell of this sweep has numbers", sweep.display());
     }
     loses_nothing(&known, target)?;
-    for entry in fs::read_dir(target.join("cells")).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let is_key = name.len() == 16 && name.to_str().is_some_and(|name| name.chars().all(|c| c.is_ascii_hexdigit()));
-        if is_key && !records.iter().any(|record| *record.key == *name) {
-            fs::remove_dir_all(entry.path()).with_context(|| entry.path().display().to_string())?;
-        }
-    }
     fs::create_dir_all(target).with_context(|| target.display().to_string())?;
     let mut lines = String::new();
     for record in records {
@@ -155,12 +147,14 @@ fn loses_nothing(known: &Sweep, target: &Path) -> Result<()> {
     if name != known.file.name {
         bail!("{}: holds the sweep {name}, not {}", target.display(), known.file.name);
     }
-    let lost = adoptable(&known.records, &known.cells, target)?;
-    if !lost.is_empty() {
+    let finished = known.finished();
+    let there = record::read(target)?;
+    let lost = there.iter().filter(|r| r.outcome().is_some() && !finished.iter().any(|own| own.key == r.key)).count();
+    if lost > 0 {
         bail!(
-            "{0}: has numbers of {1} cells that {2} lacks; take them over first, `dale sweep FILE --from {0}`",
+            "{0}: has numbers of {lost} cells that {1} lacks; take them over first, `dale sweep FILE --from {0}`, or, where the file has \
+             other cells now, export into another folder",
             target.display(),
-            lost.len(),
             known.folder.display()
         );
     }
@@ -209,9 +203,7 @@ mod tests {
         let score = &good.outcome().unwrap().score;
         let line = serde_json::json!({ "step": 5, "seconds": 2.5, "score": score });
         fs::write(own.join("quality.jsonl"), format!("{line}\n")).unwrap();
-        fs::create_dir_all(folder(&target, "0123456789abcdef")).unwrap();
         export(&sweep, &target).unwrap();
-        assert!(!folder(&target, "0123456789abcdef").exists());
         let own_records = std::slice::from_ref(&good);
         assert_eq!(record::read(&target).unwrap(), *own_records);
         assert_eq!(fs::read_to_string(grid(&target, &good.key)).unwrap(), "picture");
@@ -228,6 +220,9 @@ mod tests {
         write(&fuller, &[&good, &second]);
         assert!(export(&sweep, &fuller).unwrap_err().to_string().contains("numbers of 1 cells that"));
         assert_eq!(record::read(&fuller).unwrap().len(), 2);
+        // Also of settings that the file had once.
+        write(&fuller, &[&good, &finished(&[], 3, 1.0)]);
+        assert!(export(&sweep, &fuller).unwrap_err().to_string().contains("another folder"));
 
         assert_eq!(adoptable(&[], &cells, &target).unwrap(), *own_records);
         assert!(adoptable(own_records, &cells, &target).unwrap().is_empty());

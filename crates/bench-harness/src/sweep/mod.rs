@@ -15,6 +15,7 @@
 //! | [`results`] | CSV and Parquet |
 //! | [`effects`] | main effects, quality against cost |
 //! | [`plots`] | charts and page |
+//! | [`pictures`] | grids and curves for pages |
 //! | [`compare`] | two sweeps side by side |
 //! | [`beside`] | the shipped comparison beside a run |
 //! | [`show`] | one page over several sweeps |
@@ -47,6 +48,7 @@ pub mod effects;
 pub mod estimate;
 pub mod folder;
 pub mod keep;
+pub mod pictures;
 pub mod plan;
 pub mod plots;
 pub mod record;

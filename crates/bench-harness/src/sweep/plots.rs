@@ -6,9 +6,9 @@ use anyhow::Result;
 
 use super::effects::{Effect, Setting, front, labels, main_effects, mean, settings, varied};
 use super::folder::Sweep;
+use super::pictures;
 use super::record::{Record, Status};
 use super::results::{axes, each_once};
-use super::show;
 use crate::report::axis::Scale;
 use crate::report::csv::field;
 use crate::report::forest::{Forest, Group, Row};
@@ -19,9 +19,6 @@ use crate::report::table::{Best, Cell, Column, Table};
 
 /// Pairs of axes that get a heat map, at most.
 const MOST_MAPS: usize = 6;
-
-/// Settings whose images are shown, at most.
-const MOST_GRIDS: usize = 24;
 
 /// Above this ratio of largest to smallest, a cost's axis is logarithmic.
 const WIDE: f64 = 10.0;
@@ -64,14 +61,15 @@ pub fn write(sweep: &Sweep) -> Result<PathBuf> {
     let about = file.about.iter().cloned().map(Block::Paragraph);
     let blocks = about.chain([Block::Table(table(&settings)?)]).collect();
     sections.insert(0, Section { title: "Settings".into(), blocks });
-    if let Some(svg) = show::curves(sweep)? {
+    if let Some(svg) = pictures::curves(sweep)? {
         svg.write(&folder.join("curve.svg"))?;
-        sections
-            .push(Section { title: "On the way".into(), blocks: vec![Block::Figure(Figure::chart(svg, show::CURVE))] });
+        sections.push(Section {
+            title: "On the way".into(),
+            blocks: vec![Block::Figure(Figure::chart(svg, pictures::CURVE))],
+        });
     }
-    let mut grids = show::grids(sweep)?;
+    let grids = pictures::grids(sweep)?;
     if !grids.is_empty() {
-        grids.truncate(MOST_GRIDS);
         sections.push(Section { title: "Samples".into(), blocks: vec![Block::Figures(grids)] });
     }
     let failed = failures(records);
@@ -170,6 +168,10 @@ fn maps(records: &[&Record], axes: &[String]) -> Result<Vec<Drawn>> {
 }
 
 fn fronts(settings: &[Setting]) -> Result<Vec<Drawn>> {
+    // Where all take as many calls, times differ by what else the machine had to do.
+    if settings.windows(2).all(|pair| pair[0].calls == pair[1].calls) {
+        return Ok(Vec::new());
+    }
     let calls = |s: &Setting| s.calls;
     let seconds = |s: &Setting| s.seconds;
     let mut drawn = Vec::new();
@@ -179,12 +181,6 @@ fn fronts(settings: &[Setting]) -> Result<Vec<Drawn>> {
     ] {
         let shown: Vec<Setting> = settings.iter().filter(|s| cost(s) > 0.0).cloned().collect();
         if shown.len() < 2 {
-            continue;
-        }
-        // Where all take as many calls, times differ by what else the machine had to do.
-        let (fewest, most) =
-            shown.iter().map(|s| s.calls).fold((f64::INFINITY, 0.0), |(l, h), c| (l.min(c), f64::max(h, c)));
-        if fewest >= most && shown.iter().all(|s| s.calls > 0.0) {
             continue;
         }
         let on = front(&shown, cost);

@@ -15,16 +15,15 @@ use serde_json::{Map, Value};
 use super::cells::{Cell, Shard};
 use crate::evaluate::Score;
 
-/// What a cell's numbers were made by; empty where a record is older than this.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+/// What a cell's numbers were made by.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Maker {
     /// What the network was trained in.
-    pub precision: Option<Precision>,
+    pub precision: Precision,
     /// The device, with its threads.
-    pub device: Option<String>,
+    pub device: String,
     /// The processor's name.
-    pub processor: Option<String>,
+    pub processor: String,
     /// Revision of the source.
     pub revision: Option<String>,
 }
@@ -32,8 +31,8 @@ pub struct Maker {
 impl Maker {
     /// The number format's name.
     #[must_use]
-    pub fn format(&self) -> Option<String> {
-        self.precision.map(|precision| format!("{precision:?}").to_lowercase())
+    pub fn format(&self) -> String {
+        format!("{:?}", self.precision).to_lowercase()
     }
 }
 
@@ -55,9 +54,9 @@ pub struct Outcome {
     pub peak_memory: Option<u64>,
     /// The run's folder.
     pub folder: PathBuf,
-    /// By what.
-    #[serde(default)]
-    pub by: Maker,
+    /// By what; none in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Maker>,
 }
 
 /// How a cell ended.

@@ -61,7 +61,7 @@ pub fn columns(records: &[Record]) -> Vec<Column> {
     };
     let whole = |f: &dyn Fn(&Record) -> Option<i64>| Values::Whole(records.iter().map(f).collect());
     let of = |f: fn(&Outcome) -> Option<i64>| whole(&move |record: &Record| record.outcome().and_then(f));
-    let by = |f: fn(&Maker) -> Option<String>| text(&move |r: &Record| r.outcome().and_then(|o| f(&o.by)));
+    let by = |f: fn(&Maker) -> Option<String>| text(&move |r: &Record| r.outcome().and_then(|o| f(o.by.as_ref()?)));
     let mut columns = vec![("cell".to_owned(), text(&|r| Some(r.key.clone())))];
     for axis in axes(records) {
         let labels = text(&|r| r.label(&axis).map(str::to_owned));
@@ -85,9 +85,9 @@ pub fn columns(records: &[Record]) -> Vec<Column> {
         ("training_seconds", number(|o| Some(o.training_seconds))),
         ("peak_memory", of(|o| o.peak_memory.and_then(|b| i64::try_from(b).ok()))),
         ("seconds", Values::Number(records.iter().map(|r| Some(r.seconds)).collect())),
-        ("precision", by(Maker::format)),
-        ("device", by(|maker| maker.device.clone())),
-        ("processor", by(|maker| maker.processor.clone())),
+        ("precision", by(|maker| Some(maker.format()))),
+        ("device", by(|maker| Some(maker.device.clone()))),
+        ("processor", by(|maker| Some(maker.processor.clone()))),
         ("revision", by(|maker| maker.revision.clone())),
         ("run", text(&|r| r.outcome().map(|o| o.folder.display().to_string()))),
         ("error", text(&failed)),

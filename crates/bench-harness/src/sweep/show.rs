@@ -1,6 +1,7 @@
 //! `dale sweep show FOLDER…`: one page over several sweeps, such as the recipes on every data set: a table of each, its grids side by
 //! side, and the curves of trainings that were judged on their way.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,18 +11,9 @@ use models::write::write_atomically;
 use super::effects::Mean;
 use super::folder::Sweep;
 use super::record::Maker;
-use super::{compare, keep};
-use crate::report::axis::Scale;
-use crate::report::csv::field;
-use crate::report::image::Png;
+use super::{compare, pictures};
 use crate::report::page::{Banner, Block, Card, Figure, Page, Section};
-use crate::report::plot::{Chart, Mark, Series, Svg};
 use crate::report::table::{Best, Cell, Column, Table, number};
-use crate::training::watch::Quality;
-
-/// The caption of [`curves`].
-pub(super) const CURVE: &str = "Training judged on its way, and at its end. The distance falls with N, the number of images judged: only points of \
-                                as many are joined. Bars: 95% intervals.";
 
 /// Writes `report.html`, `tables.md` and the charts into `out`, and prints the tables.
 ///
@@ -42,13 +34,13 @@ pub fn command(folders: &[PathBuf], title: &str, out: &Path, root: &Path) -> Res
         markdown += &(table.to_markdown() + "\n");
         let mut blocks: Vec<Block> = sweep.file.about.iter().cloned().map(Block::Paragraph).collect();
         blocks.push(Block::Table(table));
-        let grids = grids(sweep)?;
+        let grids = pictures::grids(sweep)?;
         if !grids.is_empty() {
             blocks.push(Block::Figures(grids));
         }
-        if let Some(svg) = curves(sweep)? {
+        if let Some(svg) = pictures::curves(sweep)? {
             svg.write(&out.join(format!("curve-{}.svg", sweep.file.name)))?;
-            blocks.push(Block::Figure(Figure::chart(svg, CURVE)));
+            blocks.push(Block::Figure(Figure::chart(svg, pictures::CURVE)));
         }
         cards.extend(card(sweep));
         let missing = sweep.missing();
@@ -140,15 +132,13 @@ fn table(sweep: &Sweep) -> Result<Table> {
                 .push(format!("{}: {diverged} images diverged (the network's output was not finite)", record.name()));
         }
     }
-    let all = |f: fn(&Maker) -> Option<String>| {
-        let mut all: Vec<String> = sweep.finished().iter().filter_map(|r| f(&r.outcome()?.by)).collect();
-        all.sort();
-        all.dedup();
-        all.join(" and ")
-    };
-    let formats = all(Maker::format);
-    if !formats.is_empty() {
-        table.notes.push(format!("computed in {formats} on {}", all(|by| by.processor.clone())));
+    let makers: Vec<Option<&Maker>> = sweep.finished().iter().map(|r| r.outcome()?.by.as_ref()).collect();
+    // Said where it is known of all.
+    if let Some(makers) = makers.into_iter().collect::<Option<Vec<_>>>() {
+        let all = |f: fn(&Maker) -> String| {
+            makers.iter().map(|by| f(by)).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(" and ")
+        };
+        table.notes.push(format!("computed in {} on {}", all(Maker::format), all(|by| by.processor.clone())));
     }
     let missing = sweep.missing();
     if missing > 0 {
@@ -159,68 +149,4 @@ fn table(sweep: &Sweep) -> Result<Table> {
 
 fn spread(mean: &Mean) -> String {
     if mean.sd.is_finite() { number(mean.sd, Some(1)) } else { "–".to_owned() }
-}
-
-/// The grid of the first seed of every setting.
-pub(super) fn grids(sweep: &Sweep) -> Result<Vec<Figure>> {
-    let mut figures = Vec::new();
-    for (setting, _, record) in sweep.settings() {
-        let path = keep::grid(&sweep.folder, &record.key);
-        let Ok(bytes) = fs::read(&path) else { continue };
-        let png = Png::from_bytes(bytes).with_context(|| path.display().to_string())?;
-        let label = setting.label();
-        let score = &record.outcome().context("a finished cell has numbers")?.score;
-        let calls = score.calls.map_or(String::new(), |calls| format!(", {calls} calls"));
-        let caption = format!(
-            "{label}{calls}; seed {}, cnn-fid {:.1}. The first images, not picked.",
-            record.seed, score.cnn_fid
-        );
-        figures.push(Figure::image(png, caption, format!("generated images: {label}")));
-    }
-    Ok(figures)
-}
-
-/// `cnn-fid` against training images, a line for every setting that was judged on its way, of its first seed; it ends with the cell's score.
-pub(super) fn curves(sweep: &Sweep) -> Result<Option<Svg>> {
-    let mut series: Vec<Series> = Vec::new();
-    let mut csv = String::from("setting,seed,step,training_images,seconds,images,cnn_fid,cnn_fid_sd,kid,kid_sd\n");
-    for (setting, cell, record) in sweep.settings() {
-        let batch = cell.experiment.training.batch as u64;
-        let mut curve = keep::curve(&sweep.folder, &record.key);
-        let outcome = record.outcome().context("a finished cell has numbers")?;
-        let steps = cell.experiment.training.steps;
-        if curve.last().is_some_and(|last| last.step < steps) {
-            curve.push(Quality { step: steps, seconds: outcome.training_seconds, score: outcome.score.clone() });
-        }
-        let label = setting.label();
-        for point in curve {
-            let (seen, s) = (point.step * batch, &point.score);
-            let (name, seed) = (field(&label), record.seed);
-            csv += &format!(
-                "{name},{seed},{},{seen},{},{},{},{},{},{}\n",
-                point.step, point.seconds, s.n, s.cnn_fid, s.cnn_fid_sd, s.kid, s.kid_sd
-            );
-            // Only what as many images were judged for is joined.
-            let of_count = format!("{label}, N = {}", s.n);
-            let at = series.iter().position(|one| one.name == of_count).unwrap_or_else(|| {
-                series.push(Series { name: of_count, mark: Mark::Both, points: Vec::new(), band: Vec::new() });
-                series.len() - 1
-            });
-            series[at].points.push((seen as f64, s.cnn_fid));
-            series[at].band.push(s.interval());
-        }
-    }
-    if series.is_empty() {
-        return Ok(None);
-    }
-    let chart = Chart {
-        title: format!("{}: quality against training", sweep.file.heading()),
-        x_label: "training images seen".into(),
-        y_label: "cnn-fid".into(),
-        x_scale: Scale::Log,
-        y_scale: Scale::Log,
-        series,
-        ..Chart::default()
-    };
-    Ok(Some(chart.draw()?.with_csv(csv)))
 }

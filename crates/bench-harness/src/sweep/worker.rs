@@ -46,12 +46,12 @@ pub fn work(preset: &str, experiment: Experiment, session: &Session) -> Result<(
         diverged: record.diverged,
         peak_memory: peak_memory(),
         folder: run.folder,
-        by: Maker {
-            precision: Some(trained.header.precision),
-            device: Some(session.device_name()),
-            processor: Some(doctor::processor()),
+        by: Some(Maker {
+            precision: trained.header.precision,
+            device: session.device_name(),
+            processor: doctor::processor(),
             revision: manifest::revision(),
-        },
+        }),
     };
     println!("{}", serde_json::to_string(&outcome)?);
     Ok(())

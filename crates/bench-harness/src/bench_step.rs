@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Result;
 use models::denoise::Model;
 use models::params::Flat;
-use models::precision::{Choice, Precision};
+use models::precision;
 use models::unet::UNet;
 use score_match::DataMoments;
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ pub const MOMENTS: DataMoments = DataMoments { log_mean: 0.095, log_sd: 0.219 };
 /// Steps before the clock counts.
 const WARM_UP: usize = 3;
 
-/// Seconds of each of `steps` training steps, in f32 or bf16 as the experiment says (`auto` counts as f32); seconds of what comes after
+/// Seconds of each of `steps` training steps, in f32 or bf16 as training would choose; seconds of what comes after
 /// the gradient (clipping, Adam, averages) alone; the process's peak memory before the first step and after the last, in bytes (that of the
 /// host, also where a GPU computes).
 ///
@@ -33,9 +33,8 @@ pub fn time(experiment: &Experiment, steps: usize, session: &Session) -> Result<
     let t = &experiment.training;
     let model = Model::new(UNet::new(experiment.network.clone())?, t.head, MOMENTS)?;
     let flat = Flat::initialized(model.net.layout(), experiment.seed, session.device)?;
-    let precision = if t.precision == Precision::Bf16 { Precision::Bf16 } else { Precision::F32 };
-    let kind = Choice { precision, seconds: None }.kind();
-    let mut optimizer = Optimizer::begin(flat, &model, t, kind)?;
+    let choice = precision::choose(t.precision, &model, &flat, t.batch)?;
+    let mut optimizer = Optimizer::begin(flat, &model, t, choice.kind())?;
     let network = &experiment.network;
     let shape = [t.batch as i64, network.channels, network.size, network.size];
     let y0 = Tensor::f_zeros(shape, (Kind::Float, session.device))?;
@@ -71,7 +70,7 @@ pub fn time(experiment: &Experiment, steps: usize, session: &Session) -> Result<
         apply.push(start.elapsed().as_secs_f64());
     }
     Ok(json!({
-        "precision": precision, "batch": t.batch, "parameters": model.net.layout().total(),
+        "precision": choice.precision, "batch": t.batch, "parameters": model.net.layout().total(),
         "seconds": seconds, "apply_seconds": apply, "memory_before": before, "memory_peak": peak,
     }))
 }

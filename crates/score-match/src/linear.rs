@@ -14,7 +14,7 @@
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatMut, MatRef, Side};
-use gbm_sde::{Noise, Stream};
+use gbm_sde::{LogNormal, Noise, Stream};
 use ndarray::{Array2, ArrayView2, Axis};
 
 use crate::denoiser::{DenoiseError, Denoiser, check_level};
@@ -171,17 +171,48 @@ impl LinearDenoiser {
     pub fn log_pdf(&self, y_bar: ArrayView2<'_, f64>, v: f64) -> Result<Vec<f64>, ScoreError> {
         let (rows, d) = y_bar.dim();
         same_shape("the state", &[rows, d], &[rows, self.dim()])?;
-        not_negative("v", v)?;
-        let least = self.eigenvalues[d - 1] + v;
-        if least <= 0.0 {
-            return Err(ScoreError::NotPositive { name: "the smallest variance", value: least });
-        }
+        self.least_variance(v)?;
         let offsets = self.mean.iter().cycle();
         let centred: Vec<f64> = y_bar.iter().zip(offsets).map(|(y, mu)| y - mu).collect();
         let mut along = vec![0.0; rows * d];
         multiply_add(&mut along, &centred, self.vectors.as_ref(), d);
         let term = |(a, lambda): (&f64, &f64)| (std::f64::consts::TAU * (lambda + v)).ln() + a * a / (lambda + v);
         Ok(along.chunks(d).map(|row| -0.5 * row.iter().zip(&self.eigenvalues).map(term).sum::<f64>()).collect())
+    }
+
+    /// Kullback–Leibler divergence of `N(μ, C + vI)` from independent pixels that are all of one `law`, in nats: what a prior lacks at
+    /// log variance `v ≥ 0`. That of any data with these moments is larger by their own divergence from the normal law.
+    ///
+    /// ```
+    /// use gbm_sde::LogNormal;
+    /// use ndarray::array;
+    /// let wiener = score_match::LinearDenoiser::from_moments(vec![0.5, 0.5], array![[2.0, 1.0], [1.0, 2.0]].view())?;
+    /// // With the right mean and variance only the correlation is missed: −½ ln(1 − ρ²), ρ = 1/(2 + v).
+    /// let lacks = wiener.kl_divergence(1.0, &LogNormal::new(0.5, 3.0_f64.sqrt()).unwrap())?;
+    /// assert!((lacks + 0.5 * (1.0_f64 - 1.0 / 9.0).ln()).abs() < 1e-14);
+    /// # Ok::<(), score_match::ScoreError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When `v` is negative or not finite, or a direction has no variance at all.
+    pub fn kl_divergence(&self, v: f64, law: &LogNormal) -> Result<f64, ScoreError> {
+        self.least_variance(v)?;
+        // Rotated to the eigenvectors both are independent; the means add their distance, whichever way it points.
+        let spread = |lambda: &f64| {
+            let along = LogNormal::new(law.mu(), (lambda + v).sqrt()).expect("the least variance was checked");
+            along.kl_divergence(law)
+        };
+        let offset: f64 = self.mean.iter().map(|mu| ((mu - law.mu()) / law.sigma()).powi(2)).sum();
+        Ok(self.eigenvalues.iter().map(spread).sum::<f64>() + 0.5 * offset)
+    }
+
+    /// Refuses a level that is no variance, or at which a direction has none.
+    fn least_variance(&self, v: f64) -> Result<(), ScoreError> {
+        not_negative("v", v)?;
+        match self.eigenvalues[self.dim() - 1] + v {
+            least if least <= 0.0 => Err(ScoreError::NotPositive { name: "the smallest variance", value: least }),
+            _ => Ok(()),
+        }
     }
 
     /// `μ + Q √λ z` for rows of normals, one after another.

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "the values that helpers build are known to be good")]
 
-use gbm_sde::{Noise, Stream};
+use gbm_sde::{LogNormal, Noise, Stream};
 use ndarray::{Array2, Axis, array};
 use score_match::{DenoiseError, Denoiser, LinearDenoiser, ScoreError};
 
@@ -22,6 +22,45 @@ fn two_dimensions_by_hand() {
     let d = linear.denoise(&array![[1.5, -1.0], [0.5, -1.0]], 1.0).unwrap();
     assert!((d[[0, 0]] - (0.5 + 5.0 / 8.0)).abs() < 1e-14 && (d[[0, 1]] - (-1.0 + 1.0 / 8.0)).abs() < 1e-14);
     assert!((d[[1, 0]] - 0.5).abs() < 1e-15 && (d[[1, 1]] + 1.0).abs() < 1e-15);
+}
+
+#[test]
+fn divergence_is_the_mean_of_the_difference_of_log_densities() {
+    let linear = known();
+    let (v, law) = (0.7_f64, LogNormal::new(0.2, 1.3).unwrap());
+    let rows = linear.sample_rows(&Noise::new(6), Stream::PRIOR, 0, 200_000);
+    let noise = normals(200_000);
+    let noised = &rows + &(noise * v.sqrt());
+    let own = linear.log_pdf(noised.view(), v).unwrap();
+    let normal =
+        |y: f64| -0.5 * ((y - law.mu()) / law.sigma()).powi(2) - (law.sigma() * std::f64::consts::TAU.sqrt()).ln();
+    let differences: Vec<f64> =
+        noised.outer_iter().zip(own).map(|(row, p)| p - row.iter().map(|&y| normal(y)).sum::<f64>()).collect();
+    let n = differences.len() as f64;
+    let mean = differences.iter().sum::<f64>() / n;
+    let error = (differences.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / n / n).sqrt();
+    let exact = linear.kl_divergence(v, &law).unwrap();
+    assert!((mean - exact).abs() < 4.0 * error && error < 0.01 * exact, "{mean} ± {error}, {exact}");
+}
+
+#[test]
+fn divergence_falls_with_noise_and_refuses_what_has_no_density() {
+    let linear = LinearDenoiser::from_moments(vec![0.0, 0.0], array![[1.0, 1.0], [1.0, 1.0]].view()).unwrap();
+    let lacks = |v: f64| linear.kl_divergence(v, &LogNormal::new(0.0, (1.0 + v).sqrt()).unwrap());
+    let values: Vec<f64> = [0.01, 0.64, 16.0].map(|v| lacks(v).unwrap()).to_vec();
+    assert!(values.windows(2).all(|pair| pair[0] > pair[1] && pair[1] > 0.0), "{values:?}");
+    assert!(matches!(lacks(0.0), Err(ScoreError::NotPositive { name: "the smallest variance", .. })));
+    assert!(matches!(
+        linear.kl_divergence(-1.0, &LogNormal::new(0.0, 1.0).unwrap()),
+        Err(ScoreError::Negative { name: "v", .. })
+    ));
+}
+
+/// Standard normals (n × 2), of another stream than the samples.
+fn normals(n: usize) -> Array2<f64> {
+    let mut z = vec![0.0; 2 * n];
+    Noise::new(6).rows_normal_f64(Stream::PERTURB, 0, 0, &mut z, 2);
+    Array2::from_shape_vec((n, 2), z).unwrap()
 }
 
 #[test]

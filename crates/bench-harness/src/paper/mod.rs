@@ -9,6 +9,8 @@
 //! | 8, 9: paths from two spirals, and the density fitted to their ends | [`theory`](crate::theory) |
 //! | 10: pixels of noised images with the fitted log-normal | [`theory`](crate::theory) |
 //! | 11: intermediate states of sampling | `plates` |
+//!
+//! One more is ours: what the prior lacks (`prior`).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -31,6 +33,7 @@ use crate::session::Session;
 use crate::theory::{noised, spirals};
 
 mod plates;
+mod prior;
 
 /// Images in the larger grids.
 const IMAGES: usize = 400;
@@ -102,6 +105,7 @@ pub fn write(folders: &[PathBuf], out: &Path, session: &Session) -> Result<PathB
         spirals::section(first.experiment.seed)?,
         noised::section(&first.data, first.experiment.pixels, first.experiment.seed)?,
         plates::forming(&sets, session)?,
+        prior::section(&sets)?,
     ];
     let moving = reverse_time(first, session)?;
     moving.write(&out.join("reverse.png"))?;

@@ -142,7 +142,7 @@ fn shipped_sweeps_are_of_this_version() {
         ("recipes-mnist.toml", 9, 9),
         ("ten-times-fashion-mnist.toml", 2, 2),
         ("ten-times-mnist.toml", 2, 2),
-        ("terminal-variance.toml", 18, 18),
+        ("terminal-variance.toml", 21, 21),
         ("weights.toml", 24, 24),
     ];
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments/sweeps");

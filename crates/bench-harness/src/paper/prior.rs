@@ -19,7 +19,7 @@ use crate::report::page::{Block, Figure, Section};
 use crate::report::plot::{Chart, Mark, Series};
 
 /// The range of noise levels, and how many of them are drawn.
-const LEVELS: (f64, f64, usize) = (0.25, 8.0, 61);
+const LEVELS: (f64, f64, usize) = (0.25, 16.0, 73);
 
 /// The section: nats against the noise level where the process ends.
 pub(super) fn section(sets: &[Set]) -> Result<Section> {

@@ -217,19 +217,27 @@ fn same(found: &Json, wanted: &Value) -> bool {
     }
 }
 
-/// Cells that share their training. Those of the first seed come first, so that a sweep that is interrupted has something of every
-/// setting before it repeats one; otherwise in the order of the cells.
+/// Cells that share their training, in the order in which they come.
 #[must_use]
 pub fn groups(cells: &[Cell]) -> Vec<Vec<&Cell>> {
     let mut groups: Vec<Vec<&Cell>> = Vec::new();
-    let mut seeds: Vec<u64> = Vec::new();
     for cell in cells {
-        if !seeds.contains(&cell.seed) {
-            seeds.push(cell.seed);
-        }
         match groups.iter_mut().find(|group| group[0].group == cell.group) {
             Some(group) => group.push(cell),
             None => groups.push(vec![cell]),
+        }
+    }
+    groups
+}
+
+/// Groups in the order in which they are worked on: all of the first seed, then all of the next one, so that a sweep that is interrupted
+/// has something of every setting before it repeats one.
+#[must_use]
+pub fn seed_by_seed(mut groups: Vec<Vec<&Cell>>) -> Vec<Vec<&Cell>> {
+    let mut seeds: Vec<u64> = Vec::new();
+    for group in &groups {
+        if !seeds.contains(&group[0].seed) {
+            seeds.push(group[0].seed);
         }
     }
     groups.sort_by_key(|group| seeds.iter().position(|&seed| seed == group[0].seed));

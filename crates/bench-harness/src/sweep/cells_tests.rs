@@ -58,7 +58,8 @@ fn grids_zipped_lists_seeds_and_conditions_multiply() {
 #[test]
 fn every_setting_comes_once_before_a_seed_repeats_one() {
     let cells = cells("seeds = [7, 3]\n[sweep.grid]\n\"training.weight\" = [\"edm\", \"paper\", \"noise\"]").unwrap();
-    let order: Vec<(u64, String)> = groups(&cells).iter().map(|g| (g[0].seed, g[0].settings[0].1.clone())).collect();
+    let order: Vec<(u64, String)> =
+        seed_by_seed(groups(&cells)).iter().map(|g| (g[0].seed, g[0].settings[0].1.clone())).collect();
     let wanted = [7, 3].iter().flat_map(|&seed| ["edm", "paper", "noise"].map(|weight| (seed, weight.to_owned())));
     assert_eq!(order, wanted.collect::<Vec<_>>());
 }

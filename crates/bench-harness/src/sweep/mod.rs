@@ -160,7 +160,7 @@ pub fn command(args: SweepArgs, around: Surroundings, session: &Session) -> Resu
         Some(shard) => shard.of(cells::groups(&cells)),
         None => cells::groups(&cells),
     };
-    let groups = to_do(groups, &records, args.retry);
+    let groups = to_do(cells::seed_by_seed(groups), &records, args.retry);
     if args.dry_run {
         let limits = Limits { jobs: args.jobs as usize, memory: args.memory }.within_free_memory();
         // A step is timed with as many threads as a worker would have.

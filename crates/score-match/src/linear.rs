@@ -188,9 +188,9 @@ impl LinearDenoiser {
     /// use ndarray::array;
     /// let wiener = score_match::LinearDenoiser::from_moments(vec![0.5, 0.5], array![[2.0, 1.0], [1.0, 2.0]].view())?;
     /// // With the right mean and variance only the correlation is missed: −½ ln(1 − ρ²), ρ = 1/(2 + v).
-    /// let lacks = wiener.kl_divergence(1.0, &LogNormal::new(0.5, 3.0_f64.sqrt()).unwrap())?;
+    /// let lacks = wiener.kl_divergence(1.0, &LogNormal::new(0.5, 3.0_f64.sqrt())?)?;
     /// assert!((lacks + 0.5 * (1.0_f64 - 1.0 / 9.0).ln()).abs() < 1e-14);
-    /// # Ok::<(), score_match::ScoreError>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors

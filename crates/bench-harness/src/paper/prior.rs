@@ -5,15 +5,15 @@
 //! ```
 //!
 //! Reverse time starts from independent pixels, as if nothing of the image were left. The divergence of the noised images from them is at
-//! least that of the normal law with their moments, and no sampler makes up for it.
+//! least that of the normal law with their moments. The probability flow carries all of it to the end; noise in sampling forgets a part.
 
-use anyhow::{Context, Result};
+use anyhow::{Result, bail};
 use gbm_sde::{LogNormal, Schedule};
 use samplers::{FittedPrior, PriorConfig};
-use score_match::LinearDenoiser;
 
 use super::Set;
 use crate::config::{Experiment, shipped};
+use crate::evaluate::baselines;
 use crate::report::axis::Scale;
 use crate::report::page::{Block, Figure, Section};
 use crate::report::plot::{Chart, Mark, Series};
@@ -28,11 +28,12 @@ pub(super) fn section(sets: &[Set]) -> Result<Section> {
     let mut found = Vec::new();
     for set in sets {
         let (pixels, images) = (set.experiment.pixels, set.data.train.images.view());
-        let linear = LinearDenoiser::fit(pixels.log_rows(images).view()).context("fitting the images' covariance")?;
+        let schedule = Schedule::new(set.experiment.process.clone())?;
+        let (linear, _) = baselines(&set.data, pixels, &set.experiment.sampling, &schedule)?;
         let moments = pixels.moments(images);
         let lacks = |prior: PriorConfig, r: f64| -> Result<f64> {
             let FittedPrior::Independent(prior) = prior.build(&moments, None, r * r)? else {
-                anyhow::bail!("a prior of independent pixels");
+                bail!("a prior of independent pixels");
             };
             Ok(linear.kl_divergence(r * r, &LogNormal::new(prior.mean, prior.sd)?)?)
         };

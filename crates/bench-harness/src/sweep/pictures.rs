@@ -20,7 +20,7 @@ const MOST_GRIDS: usize = 24;
 pub const CURVE: &str = "Training judged on its way, and at its end. The distance falls with N, the number of images judged: only points of \
                                 as many are joined. Bars: 95% intervals.";
 
-/// The grid of the first seed of every setting, of [`MOST_GRIDS`] at most.
+/// The grid of the first seed of every setting, up to a limit.
 ///
 /// # Errors
 /// If one is no picture.

@@ -21,6 +21,8 @@ except ImportError:
 
 WIDTHS = (390, 1440)
 SCHEMES = ("light", "dark")
+# Milliseconds: a busy machine is no fault of the page.
+PATIENCE = 180_000
 
 # What a page says of itself; every entry of a list is a fault.
 FAULTS = r"""() => {
@@ -139,6 +141,7 @@ def check_charts(page, say):
 
 def check_without_script(browser, path, say):
     context = browser.new_context(java_script_enabled=False, viewport={"width": 390, "height": 844})
+    context.set_default_timeout(PATIENCE)
     page = context.new_page()
     page.goto(path.as_uri())
     charts, titled = len(page.query_selector_all("figure.chart")), len(page.query_selector_all("figure.chart svg:has(title)"))
@@ -158,6 +161,7 @@ def check(browser, path, folder):
 
             size = {"width": width, "height": 844 if width < 600 else 900}
             context = browser.new_context(viewport=size, color_scheme=scheme, device_scale_factor=2 if width < 600 else 1)
+            context.set_default_timeout(PATIENCE)
             page = context.new_page()
             page.on("console", lambda message: say(f"console: {message.text}") if message.type in ("error", "warning") else None)
             page.on("pageerror", lambda error: say(f"script: {error}"))

@@ -1,9 +1,9 @@
 //! Settings as a tree in which every value knows where it came from.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use indexmap::IndexMap;
 use toml::{Table, Value};
 
 /// Where a value came from.
@@ -35,16 +35,16 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A table whose values know their origin; a list counts as one value.
+/// A table whose values know their origin, in the order of the files; a list counts as one value.
 #[derive(Clone, Debug)]
 pub(super) enum Tree {
     Leaf(Value, Origin),
-    Branch(BTreeMap<String, Tree>),
+    Branch(IndexMap<String, Tree>),
 }
 
 impl Tree {
     pub(super) fn empty() -> Self {
-        Self::Branch(BTreeMap::new())
+        Self::Branch(IndexMap::new())
     }
 
     /// The values of one layer.
@@ -104,7 +104,7 @@ pub fn overlaid(under: Table, over: Table) -> Table {
     }
 }
 
-fn same_kind(old: &BTreeMap<String, Tree>, new: &BTreeMap<String, Tree>) -> bool {
-    let kind = |branch: &BTreeMap<String, Tree>| branch.get("kind").map(Tree::value);
+fn same_kind(old: &IndexMap<String, Tree>, new: &IndexMap<String, Tree>) -> bool {
+    let kind = |branch: &IndexMap<String, Tree>| branch.get("kind").map(Tree::value);
     kind(new).is_none_or(|wanted| kind(old) == Some(wanted))
 }

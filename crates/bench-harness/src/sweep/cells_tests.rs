@@ -139,7 +139,7 @@ fn shipped_sweeps_are_of_this_version() {
         ("additive.toml", 12, 12),
         ("annealing.toml", 6, 1),
         ("checkpoint-choice.toml", 6, 6),
-        ("ladder.toml", 18, 12),
+        ("ladder.toml", 21, 12),
         ("long-fashion-mnist.toml", 9, 6),
         ("long-kmnist-7011.toml", 9, 6),
         ("long-kmnist.toml", 9, 6),
@@ -222,6 +222,7 @@ fn a_sweep_may_extend_another() {
     let path = |name: &str| folder.path().join(name);
     let write = |name: &str, text: &str| std::fs::write(path(name), text).unwrap();
     let base = "experiment = \"mnist\"\npreset = \"cpu\"\n[sweep]\nname = \"base\"\nseeds = [1, 2]\n\
+                [sweep.grid]\n\"training.rate\" = [0.1, 0.2]\n\"sampling.n\" = [8]\n\
                 [[sweep.zip]]\nname = \"end\"\n\"sampling.grid.r_max\" = [2.0, 4.0]\n\"training.time.r_max\" = [2.5, 5.0]\n";
     write("base.toml", base);
     write(
@@ -233,7 +234,9 @@ fn a_sweep_may_extend_another() {
         (file.name.as_str(), file.experiment.as_str(), file.seeds.as_slice()),
         ("own", "fashion-mnist", &[3][..])
     );
+    // In the order of the file, which is not that of the alphabet.
     assert_eq!(file.axes, SweepFile::read(&path("base.toml")).unwrap().axes);
+    assert_eq!(file.axes[0].name, "training.rate");
     let kept = SweepFile::parse(&path("own.toml"), file.text.clone()).unwrap();
     assert_eq!(kept, file);
 
@@ -241,11 +244,15 @@ fn a_sweep_may_extend_another() {
     write("wrong.toml", "extends = \"no-such.toml\"\n[sweep]\nname = \"wrong\"\n");
     write("nameless.toml", "extends = \"base.toml\"\n[sweep]\nseeds = [3]\n");
     write("number.toml", "extends = 3\n[sweep]\nname = \"number\"\n");
+    write("typed.toml", &base.replace("[1, 2]", "'many'"));
+    write("blamed.toml", "extends = \"typed.toml\"\n[sweep]\nname = \"blamed\"\n");
     let refused = |name: &str| SweepFile::read(&path(name)).unwrap_err().to_string();
     assert!(refused("third.toml").contains("third.toml: extends: own.toml extends a file itself"));
     assert!(refused("wrong.toml").contains("no-such.toml"), "{}", refused("wrong.toml"));
     assert!(refused("nameless.toml").contains("a name of its own"), "{}", refused("nameless.toml"));
     assert!(refused("number.toml").contains("extends: 3 is not a name"));
+    let blamed = refused("blamed.toml");
+    assert!(blamed.contains("typed.toml") && blamed.contains("many"), "{blamed}");
 }
 
 /// What a worker finds must be what the sweep recorded it under.

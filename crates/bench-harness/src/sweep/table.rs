@@ -180,10 +180,13 @@ impl SweepFile {
         if !named {
             return Err(refuse(format!("the sweep needs a name of its own in [sweep], not that of {name}")));
         }
-        let base = table(&base_path, &self::text(&base_path)?)?;
+        let text = self::text(&base_path)?;
+        let base = table(&base_path, &text)?;
         if base.contains_key("extends") {
             return Err(refuse(format!("{name} extends a file itself")));
         }
+        // What is wrong with it is said of it, not of this file.
+        Self::parse(&base_path, text)?;
         Self::parse(path, format!("# Upon {name}\n{}", overlaid(base, own)))
     }
 

@@ -217,6 +217,9 @@ fn fronts(settings: &[Setting]) -> Result<Vec<Drawn>> {
     Ok(drawn)
 }
 
+/// What a sweep's times are worth.
+pub(super) const SHARED_MACHINE: &str = "times are those of a worker, which may have shared the machine with others";
+
 /// One row for each setting.
 ///
 /// # Errors
@@ -229,10 +232,13 @@ pub fn table(settings: &[Setting]) -> Result<Table> {
         Column::number("seeds"),
         Column { best: Some(Best::Lowest), ..decimals("cnn-fid", 2) },
         Column::text("95% interval"),
+        Column { best: Some(Best::Lowest), ..decimals("KID", 2) },
         decimals("calls", 0),
         Column::number("seconds per image"),
     ]);
     let mut table = Table::new("Settings, means over their seeds", columns);
+    table.notes.push("the interval is that of a mean over seeds; with one seed, that of its resamples".to_owned());
+    table.notes.push(SHARED_MACHINE.to_owned());
     for s in settings {
         let mut row: Vec<Cell> = axes.iter().map(|axis| s.on(axis).map_or(Cell::Missing, Cell::from)).collect();
         let number = |value: f64| if value.is_finite() { Cell::Number(value) } else { Cell::Missing };
@@ -240,6 +246,7 @@ pub fn table(settings: &[Setting]) -> Result<Table> {
             Cell::Number(s.quality.n as f64),
             Cell::Number(s.quality.mean),
             format!("{:.2} to {:.2}", s.quality.low, s.quality.high).replace('-', "−").into(),
+            number(s.kid.mean),
             number(s.calls),
             number(s.seconds),
         ]);

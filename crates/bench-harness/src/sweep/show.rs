@@ -10,6 +10,7 @@ use models::write::write_atomically;
 
 use super::effects::Mean;
 use super::folder::Sweep;
+use super::plots::SHARED_MACHINE;
 use super::record::Maker;
 use super::{compare, pictures};
 use crate::report::page::{Banner, Block, Card, Figure, Page, Section};
@@ -123,7 +124,7 @@ fn table(sweep: &Sweep) -> Result<Table> {
         "±: standard deviation over seeds of training and sampling; with one seed, that of the bootstrap (cnn-fid) and of the subsets (KID)"
             .to_owned(),
     );
-    table.notes.push("times are those of a worker, which may have shared the machine with others".to_owned());
+    table.notes.push(SHARED_MACHINE.to_owned());
     for record in sweep.finished() {
         let diverged = record.outcome().map_or(0, |outcome| outcome.diverged);
         if diverged > 0 {

@@ -139,9 +139,14 @@ def check_charts(page, say):
     return len(charts)
 
 
-def check_without_script(browser, path, say):
-    context = browser.new_context(java_script_enabled=False, viewport={"width": 390, "height": 844})
+def patient(browser, **options):
+    context = browser.new_context(**options)
     context.set_default_timeout(PATIENCE)
+    return context
+
+
+def check_without_script(browser, path, say):
+    context = patient(browser, java_script_enabled=False, viewport={"width": 390, "height": 844})
     page = context.new_page()
     page.goto(path.as_uri())
     charts, titled = len(page.query_selector_all("figure.chart")), len(page.query_selector_all("figure.chart svg:has(title)"))
@@ -160,8 +165,7 @@ def check(browser, path, folder):
                 faults.append(f"{where}: {text}")
 
             size = {"width": width, "height": 844 if width < 600 else 900}
-            context = browser.new_context(viewport=size, color_scheme=scheme, device_scale_factor=2 if width < 600 else 1)
-            context.set_default_timeout(PATIENCE)
+            context = patient(browser, viewport=size, color_scheme=scheme, device_scale_factor=2 if width < 600 else 1)
             page = context.new_page()
             page.on("console", lambda message: say(f"console: {message.text}") if message.type in ("error", "warning") else None)
             page.on("pageerror", lambda error: say(f"script: {error}"))

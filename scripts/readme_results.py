@@ -135,7 +135,8 @@ def cells(name):
     groups = {}
     for line in path.read_text().splitlines() if path.is_file() else []:
         cell = json.loads(line)
-        groups.setdefault(", ".join(cell["settings"].values()), []).append(cell)
+        if cell["status"] == "ok":
+            groups.setdefault(", ".join(cell["settings"].values()), []).append(cell)
     return groups
 
 
@@ -202,7 +203,6 @@ def recipes():
         *([f"Images that diverged, which end white or black: {'; '.join(fled)}."] if fled else []),
         "",
         *curves(),
-        *ladder(),
     ]
 
 
@@ -237,15 +237,16 @@ RUNGS = {
 def ladder():
     """What brings it: one change after another, from the paper's equations to ours."""
     found = cells("ladder")
-    rungs = [rung for rung in RUNGS if rung in found]
-    if not rungs:
+    if not found:
         return []
+    sweep = tomllib.loads((ROOT / "results/sweeps/ladder/sweep.toml").read_text())["sweep"]
+    rungs = [rung for rung in sweep["zip"][0]["labels"] if rung in found]
     lines = ["| one change after another | seeds | `cnn-fid` | KID | calls |", "| --- | ---: | ---: | ---: | ---: |"]
     for rung in rungs:
         scores = [cell["score"] for cell in found[rung]]
         fid, kid = ([s[key] for s in scores] for key in ["cnn_fid", "kid"])
         first = scores[0]
-        lines.append(f"| {RUNGS[rung]} | {len(scores)} | {spread(fid, first['cnn_fid_sd'])} | {spread(kid, first['kid_sd'])} | {first['calls']:,} |")
+        lines.append(f"| {RUNGS.get(rung, rung)} | {len(scores)} | {spread(fid, first['cnn_fid_sd'])} | {spread(kid, first['kid_sd'])} | {first['calls']:,} |")
     return [
         f"**What brings it**, on MNIST with 204,800 training images and N = {found[rungs[0]][0]['score']['n']:,} (`just sweep experiments/sweeps/ladder.toml`; "
         "[what it says](results/ablations.md#the-ladder), [page with grids](results/sweeps/ladder/report.html)); every row keeps the changes of those above it:",
@@ -289,6 +290,7 @@ def results():
     comparison = [row["score"] for row in load("results/mnist-cpu/samplers.json")["rows"]]
     lines = [
         *recipes(),
+        *ladder(),
         f"**MNIST, the preset `cpu` at full length** (`just reproduce mnist`; {cores} cores of an {sitting['processor']}, no GPU, {manifest['precision']}): "
         f"training {minutes(seconds['training'])}, sampling {minutes(seconds['sampling'])},",
         f"evaluation and report {minutes(sitting['seconds'] - seconds['sampling'])}; peak memory "

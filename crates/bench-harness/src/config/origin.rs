@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use indexmap::IndexMap;
+use toml::map::Map;
 use toml::{Table, Value};
 
 /// Where a value came from.
@@ -39,12 +39,12 @@ impl fmt::Display for Origin {
 #[derive(Clone, Debug)]
 pub(super) enum Tree {
     Leaf(Value, Origin),
-    Branch(IndexMap<String, Tree>),
+    Branch(Map<String, Tree>),
 }
 
 impl Tree {
     pub(super) fn empty() -> Self {
-        Self::Branch(IndexMap::new())
+        Self::Branch(Map::new())
     }
 
     /// The values of one layer.
@@ -104,7 +104,7 @@ pub fn overlaid(under: Table, over: Table) -> Table {
     }
 }
 
-fn same_kind(old: &IndexMap<String, Tree>, new: &IndexMap<String, Tree>) -> bool {
-    let kind = |branch: &IndexMap<String, Tree>| branch.get("kind").map(Tree::value);
+fn same_kind(old: &Map<String, Tree>, new: &Map<String, Tree>) -> bool {
+    let kind = |branch: &Map<String, Tree>| branch.get("kind").map(Tree::value);
     kind(new).is_none_or(|wanted| kind(old) == Some(wanted))
 }

@@ -1,15 +1,16 @@
 // Scaled dot-product attention over a few dozen positions as one differentiable operation. Called from src/native/attention.rs.
 //
-//     S = kᵀ q / √E      P = softmax over the positions of k      out = v P          q, k, v: [E, L] for each image and head
+//     S = k qᵀ / √E      P = softmax over the positions of k      out = Pᵀ v         q, k, v: [L, E] for each image and head
 //
-// On a CPU in f32 or bf16 the products of a head stay in the first-level cache, and nothing is copied or transposed in memory; libtorch's
-// batched products take such small matrices one by one through a general one. Elsewhere, for many positions, and when a derivative of
+// On a CPU in f32 or bf16 the products of a head stay in the first-level cache; libtorch's batched products take such small matrices
+// one by one through a general one. Elsewhere, for many positions, and when a derivative of
 // the derivative is wanted, it is libtorch's own attention.
 
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <ATen/ops/_scaled_dot_product_attention_math.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
@@ -64,30 +65,32 @@ DALE_INLINE void columns(Entries a, const float* b, float* c, std::int64_t rows,
 DALE_INLINE void product(Entries a, const float* b, float* c, std::int64_t rows, std::int64_t depth, std::int64_t stride) {
     std::int64_t n = 0;
     for (; n + 4 * LANES <= stride; n += 4 * LANES) columns<4>(a, b + n, c + n, rows, depth, stride);
+    for (; n + 3 * LANES <= stride; n += 3 * LANES) columns<3>(a, b + n, c + n, rows, depth, stride);
     for (; n < stride; n += LANES) columns<1>(a, b + n, c + n, rows, depth, stride);
 }
 
-// Rows of n numbers to rows of `stride` floats, zero beyond n; and back.
+// Rows of n numbers, `pitch` apart, to rows of `stride` floats, zero beyond n; and back.
 template <typename T>
-DALE_INLINE void widen(const T* from, float* to, std::int64_t rows, std::int64_t n, std::int64_t stride) {
+DALE_INLINE void widen(const T* from, std::int64_t pitch, float* to, std::int64_t rows, std::int64_t n, std::int64_t stride) {
     for (std::int64_t r = 0; r < rows; r++) {
         std::int64_t i = 0;
-        for (; i + LANES <= n; i += LANES) store(to + r * stride + i, load(from + r * n + i));
-        for (; i < stride; i += LANES) store(to + r * stride + i, i < n ? load_some(from + r * n + i, n - i) : F{});
+        for (; i + LANES <= n; i += LANES) store(to + r * stride + i, load(from + r * pitch + i));
+        if (i < n) store(to + r * stride + i, load_some(from + r * pitch + i, n - i));
     }
 }
 template <typename T>
-DALE_INLINE void narrow(const float* from, T* to, std::int64_t rows, std::int64_t n, std::int64_t stride) {
+DALE_INLINE void narrow(const float* from, T* to, std::int64_t pitch, std::int64_t rows, std::int64_t n, std::int64_t stride) {
     for (std::int64_t r = 0; r < rows; r++) {
         std::int64_t i = 0;
-        for (; i + LANES <= n; i += LANES) store(to + r * n + i, load(from + r * stride + i));
-        if (i < n) store_some(to + r * n + i, load(from + r * stride + i), n - i);
+        for (; i + LANES <= n; i += LANES) store(to + r * pitch + i, load(from + r * stride + i));
+        if (i < n) store_some(to + r * pitch + i, load(from + r * stride + i), n - i);
     }
 }
 
-DALE_INLINE void transpose(const float* from, float* to, std::int64_t n, std::int64_t stride) {
+// `rows` rows of n numbers, `stride` apart, to n rows of as many, `turned` apart.
+DALE_INLINE void transpose(const float* from, std::int64_t stride, float* to, std::int64_t turned, std::int64_t rows, std::int64_t n) {
     for (std::int64_t i = 0; i < n; i++) {
-        for (std::int64_t j = 0; j < n; j++) to[j * stride + i] = from[i * stride + j];
+        for (std::int64_t r = 0; r < rows; r++) to[i * turned + r] = from[r * stride + i];
     }
 }
 
@@ -112,64 +115,66 @@ DALE_INLINE void softmax(float* s, std::int64_t n, std::int64_t stride, float sc
 }
 
 struct Shape {
-    std::int64_t images, heads, features, positions;
-    std::int64_t stride() const { return (positions + LANES - 1) / LANES * LANES; }
-    std::int64_t part() const { return features * positions; }
+    std::int64_t images, positions, heads, features;
+    static std::int64_t padded(std::int64_t n) { return (n + LANES - 1) / LANES * LANES; }
+    std::int64_t wide() const { return padded(features); }     // of a row of features
+    std::int64_t square() const { return padded(positions); }  // of a row of positions
+    std::int64_t pitch() const { return heads * features; }    // from position to position of the result; thrice that of q, k and v
     float scale() const { return 1.0f / std::sqrt(static_cast<float>(features)); }
 };
 
-// Room for one head: three operands, one result, two squares.
+// Room for one head: rows of features, features turned, and two squares. What lies beyond the numbers of a row stays zero.
 struct Room {
-    std::vector<float> q, k, v, out, square, other;
+    std::vector<float> first, second, out, turned, weights, other;
     explicit Room(const Shape& s)
-        : q(s.features * s.stride()), k(q.size()), v(q.size()), out(q.size()), square(s.positions * s.stride()),
-          other(square.size()) {}
+        : first(s.positions * s.wide()), second(first.size()), out(first.size()), turned(s.features * s.square()),
+          weights(s.positions * s.square()), other(weights.size()) {}
 };
 
 template <typename T>
 DALE_INLINE void attend_body(const T* q, const T* k, const T* v, T* out, float* weights, Room& room, const Shape& s) {
-    std::int64_t e = s.features, l = s.positions, w = s.stride();
-    widen(q, room.q.data(), e, l, w);
-    widen(k, room.k.data(), e, l, w);
-    widen(v, room.v.data(), e, l, w);
-    product({room.k.data(), 1, w}, room.q.data(), room.square.data(), l, e, w);
-    softmax(room.square.data(), l, w, s.scale());
-    product({room.v.data(), w, 1}, room.square.data(), room.out.data(), e, l, w);
-    narrow(room.out.data(), out, e, l, w);
-    if (weights) narrow(room.square.data(), weights, l, l, w);
+    std::int64_t e = s.features, l = s.positions, w = s.wide(), lw = s.square(), pitch = 3 * s.pitch();
+    float *first = room.first.data(), *second = room.second.data(), *turned = room.turned.data(), *p = room.weights.data();
+    widen(q, pitch, first, l, e, w);
+    transpose(first, w, turned, lw, l, e);
+    widen(k, pitch, first, l, e, w);
+    widen(v, pitch, second, l, e, w);
+    product({first, w, 1}, turned, p, l, e, lw);
+    softmax(p, l, lw, s.scale());
+    product({p, 1, lw}, second, room.out.data(), l, l, w);
+    narrow(room.out.data(), out, s.pitch(), l, e, w);
+    if (weights) narrow(p, weights, l, l, l, lw);
 }
 
 template <typename T>
 DALE_INLINE void pull_body(const T* q, const T* k, const T* v, const T* pulled, const float* weights, T* dq, T* dk, T* dv,
                            Room& room, const Shape& s) {
-    std::int64_t e = s.features, l = s.positions, w = s.stride();
-    float *p = room.square.data(), *d = room.other.data(), *out = room.out.data();
-    widen(weights, p, l, l, w);
-    // dv = dout Pᵀ
-    widen(pulled, room.q.data(), e, l, w);
-    std::fill(room.other.begin(), room.other.end(), 0.0f);
-    transpose(p, d, l, w);
-    product({room.q.data(), w, 1}, d, out, e, l, w);
-    narrow(out, dv, e, l, w);
-    // dP = vᵀ dout, then dS = P (dP − Σ P dP) / √E
-    widen(v, room.v.data(), e, l, w);
-    product({room.v.data(), 1, w}, room.q.data(), d, l, e, w);
-    for (std::int64_t i = 0; i < w; i += LANES) {
+    std::int64_t e = s.features, l = s.positions, w = s.wide(), lw = s.square(), pitch = 3 * s.pitch();
+    float *first = room.first.data(), *turned = room.turned.data(), *out = room.out.data();
+    float *p = room.weights.data(), *d = room.other.data();
+    widen(weights, l, p, l, l, lw);
+    // dv = P dout
+    widen(pulled, s.pitch(), first, l, e, w);
+    product({p, lw, 1}, first, out, l, l, w);
+    narrow(out, dv, pitch, l, e, w);
+    // dP = v doutᵀ, then dS = P (dP − Σ P dP) / √E
+    transpose(first, w, turned, lw, l, e);
+    widen(v, pitch, first, l, e, w);
+    product({first, w, 1}, turned, d, l, e, lw);
+    for (std::int64_t i = 0; i < lw; i += LANES) {
         F sum = {};
-        for (std::int64_t j = 0; j < l; j++) sum += load(p + j * w + i) * load(d + j * w + i);
+        for (std::int64_t j = 0; j < l; j++) sum += load(p + j * lw + i) * load(d + j * lw + i);
         for (std::int64_t j = 0; j < l; j++) {
-            store(d + j * w + i, s.scale() * load(p + j * w + i) * (load(d + j * w + i) - sum));
+            store(d + j * lw + i, s.scale() * load(p + j * lw + i) * (load(d + j * lw + i) - sum));
         }
     }
-    // dq = k dS, dk = q dSᵀ
-    widen(k, room.k.data(), e, l, w);
-    product({room.k.data(), w, 1}, d, out, e, l, w);
-    narrow(out, dq, e, l, w);
-    std::fill(room.square.begin(), room.square.end(), 0.0f);
-    transpose(d, p, l, w);
-    widen(q, room.q.data(), e, l, w);
-    product({room.q.data(), w, 1}, p, out, e, l, w);
-    narrow(out, dk, e, l, w);
+    // dq = dSᵀ k, dk = dS q
+    widen(k, pitch, first, l, e, w);
+    product({d, 1, lw}, first, out, l, l, w);
+    narrow(out, dq, pitch, l, e, w);
+    widen(q, pitch, first, l, e, w);
+    product({d, lw, 1}, first, out, l, l, w);
+    narrow(out, dk, pitch, l, e, w);
 }
 
 #define DALE_KERNELS(T)                                                                                                      \
@@ -183,21 +188,23 @@ DALE_INLINE void pull_body(const T* q, const T* k, const T* v, const T* pulled, 
 DALE_KERNELS(float)
 DALE_KERNELS(std::uint16_t)
 
-// [B, 3, H, E, L] to [B, H, E, L].
+// [B, L, 3, H, E] to [B, L, H, E]. The fused attention of a processor has no second derivative, and sums bf16 in bf16.
 at::Tensor composed(const at::Tensor& qkv) {
-    auto rows = [&](int i) { return qkv.select(1, i).transpose(-1, -2); };
-    return at::scaled_dot_product_attention(rows(0), rows(1), rows(2)).transpose(-1, -2);
+    auto rows = [&](int i) { return qkv.select(2, i).transpose(1, 2); };
+    auto out = qkv.device().is_cpu() ? std::get<0>(at::_scaled_dot_product_attention_math(rows(0), rows(1), rows(2)))
+                                     : at::scaled_dot_product_attention(rows(0), rows(1), rows(2));
+    return out.transpose(1, 2);
 }
 
-Shape shape_of(const at::Tensor& qkv) { return {qkv.size(0), qkv.size(2), qkv.size(3), qkv.size(4)}; }
+Shape shape_of(const at::Tensor& qkv) { return {qkv.size(0), qkv.size(1), qkv.size(3), qkv.size(4)}; }
 
-// For every image and head: its number, and where its q starts in [B, 3, H, E, L].
+// For every image and head: its number, where the image starts in [B, L, H, E], and where the head does within a position.
 template <typename Action>
 void heads(const Shape& s, Action action) {
     at::parallel_for(0, s.images * s.heads, 1, [&](std::int64_t from, std::int64_t to) {
         Room room(s);
         for (std::int64_t i = from; i < to; i++) {
-            action(room, i, (i / s.heads * 3 * s.heads + i % s.heads) * s.part());
+            action(room, i, i / s.heads * s.positions * s.pitch(), i % s.heads * s.features);
         }
     });
 }
@@ -206,42 +213,45 @@ struct Attention : torch::autograd::Function<Attention> {
     static at::Tensor forward(AutogradContext* context, const at::Tensor& given) {
         auto qkv = given.contiguous();
         auto s = shape_of(qkv);
-        auto out = at::empty({s.images, s.heads, s.features, s.positions}, qkv.options());
+        auto out = at::empty({s.images, s.positions, s.heads, s.features}, qkv.options());
         // Only a backward pass needs the weights again.
         bool kept = given.requires_grad();
         auto weights = at::empty({kept ? s.images * s.heads : 0, s.positions, s.positions}, qkv.options().dtype(at::kFloat));
-        std::int64_t square = s.positions * s.positions, apart = s.heads * s.part();
+        std::int64_t square = s.positions * s.positions, apart = s.pitch();
         by_kind(qkv, [&](auto* kind) {
             using T = std::remove_pointer_t<decltype(kind)>;
             auto* x = static_cast<const T*>(qkv.data_ptr());
             auto* y = static_cast<T*>(out.data_ptr());
             float* p = weights.data_ptr<float>();
-            heads(s, [&](Room& room, std::int64_t i, std::int64_t at) {
-                attend(x + at, x + at + apart, x + at + 2 * apart, y + i * s.part(), kept ? p + i * square : nullptr, room, s);
+            heads(s, [&](Room& room, std::int64_t i, std::int64_t start, std::int64_t head) {
+                std::int64_t at = 3 * start + head;
+                attend(x + at, x + at + apart, x + at + 2 * apart, y + start + head, kept ? p + i * square : nullptr, room, s);
             });
         });
-        context->save_for_backward({qkv, weights});
+        context->save_for_backward({given, weights});
         return out;
     }
 
     static variable_list backward(AutogradContext* context, const variable_list& gradients) {
         auto saved = context->get_saved_variables();
-        auto &qkv = saved[0], &weights = saved[1];
+        auto &given = saved[0], &weights = saved[1];
         if (at::GradMode::is_enabled()) {  // a derivative of this derivative is wanted
-            return torch::autograd::grad({composed(qkv)}, {qkv}, {gradients[0]}, true, true);
+            return torch::autograd::grad({composed(given)}, {given}, {gradients[0]}, true, true);
         }
+        auto qkv = given.contiguous();
         auto pulled = gradients[0].contiguous();
         auto s = shape_of(qkv);
-        auto dqkv = at::empty_like(qkv);
-        std::int64_t square = s.positions * s.positions, apart = s.heads * s.part();
+        auto dqkv = at::empty_like(qkv, qkv.options(), at::MemoryFormat::Contiguous);
+        std::int64_t square = s.positions * s.positions, apart = s.pitch();
         by_kind(qkv, [&](auto* kind) {
             using T = std::remove_pointer_t<decltype(kind)>;
             auto* x = static_cast<const T*>(qkv.data_ptr());
             auto* y = static_cast<const T*>(pulled.data_ptr());
             auto* dx = static_cast<T*>(dqkv.data_ptr());
             const float* p = weights.data_ptr<float>();
-            heads(s, [&](Room& room, std::int64_t i, std::int64_t at) {
-                pull(x + at, x + at + apart, x + at + 2 * apart, y + i * s.part(), p + i * square, dx + at, dx + at + apart,
+            heads(s, [&](Room& room, std::int64_t i, std::int64_t start, std::int64_t head) {
+                std::int64_t at = 3 * start + head;
+                pull(x + at, x + at + apart, x + at + 2 * apart, y + start + head, p + i * square, dx + at, dx + at + apart,
                      dx + at + 2 * apart, room, s);
             });
         });
@@ -251,12 +261,12 @@ struct Attention : torch::autograd::Function<Attention> {
 
 }  // namespace
 
-// qkv: [B, 3, H, E, L]; `out` receives a new tensor [B, H, E, L].
+// qkv: [B, L, 3, H, E]; `out` receives a new tensor [B, L, H, E].
 extern "C" int dale_attention(const at::Tensor* qkv, at::Tensor** out, char* error, std::size_t error_size) {
     return caught(error, error_size, [&] {
-        TORCH_CHECK(qkv->dim() == 5 && qkv->size(1) == 3, "attention needs [B, 3, H, E, L], found ", qkv->sizes());
+        TORCH_CHECK(qkv->dim() == 5 && qkv->size(2) == 3, "attention needs [B, L, 3, H, E], found ", qkv->sizes());
         bool ours = qkv->device().is_cpu() && (qkv->scalar_type() == at::kFloat || qkv->scalar_type() == at::kBFloat16) &&
-                    qkv->numel() > 0 && qkv->size(4) <= MOST_POSITIONS;
+                    qkv->numel() > 0 && qkv->size(1) <= MOST_POSITIONS;
         *out = new at::Tensor(ours ? Attention::apply(*qkv) : composed(*qkv));
     });
 }

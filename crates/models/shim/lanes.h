@@ -70,10 +70,18 @@ DALE_INLINE void store_some(T* to, F v, std::int64_t n) {
     for (std::int64_t i = 0; i < n; i++) to[i] = padded[i];
 }
 
-DALE_INLINE double total(F v) {
-    double sum = 0;
-    for (int i = 0; i < LANES; i++) sum += v[i];
-    return sum;
+// The same for `n` that is LANES, mostly: known when compiled, as far as it goes.
+template <typename T>
+DALE_INLINE F load_n(const T* from, std::int64_t n) {
+    return n == LANES ? load(from) : load_some(from, n);
+}
+template <typename T>
+DALE_INLINE void store_n(T* to, F v, std::int64_t n) {
+    if (n == LANES) {
+        store(to, v);
+    } else {
+        store_some(to, v, n);
+    }
 }
 
 // e^x for |x| ≤ 87, relative error below 3e-7: Cody and Waite's reduction, then Taylor's polynomial on ±ln 2 / 2.

@@ -109,14 +109,16 @@ impl GroupNorm {
 
     /// `[B, C, H, W]` to the same shape.
     pub fn forward(&self, w: &Weights, x: &Tensor) -> Result<Tensor> {
-        let out = x.f_group_norm(self.groups, Some(w.get(self.weight)), Some(w.get(self.bias)), EPSILON, true)?;
-        w.seen(self.weight, x, &out)?;
-        Ok(out)
+        self.computed(w, x, None, false)
     }
 
     /// `SiLU(norm(x) (1 + scale) + shift)`, with scale and shift from `level: [B, 2C]` if it is there; one pass over memory.
     pub fn silu(&self, w: &Weights, x: &Tensor, level: Option<&Tensor>) -> Result<Tensor> {
-        let out = norm_silu(x, w.get(self.weight), w.get(self.bias), level, self.groups, EPSILON)?;
+        self.computed(w, x, level, true)
+    }
+
+    fn computed(&self, w: &Weights, x: &Tensor, level: Option<&Tensor>, gated: bool) -> Result<Tensor> {
+        let out = norm_silu(x, w.get(self.weight), w.get(self.bias), level, self.groups, EPSILON, gated)?;
         w.seen(self.weight, x, &out)?;
         Ok(out)
     }
@@ -195,8 +197,8 @@ impl Attention {
     pub fn forward(&self, w: &Weights, x: &Tensor) -> Result<Tensor> {
         let (b, c, rows, cols) = x.size4()?;
         let qkv = self.qkv.forward(w, &self.norm.forward(w, x)?)?;
-        let qkv = qkv.f_reshape([b, 3, self.heads, c / self.heads, rows * cols])?;
-        let out = attention(&qkv)?.f_reshape([b, c, rows, cols])?;
+        let qkv = qkv.f_permute([0, 2, 3, 1])?.f_reshape([b, rows * cols, 3, self.heads, c / self.heads])?;
+        let out = attention(&qkv)?.f_reshape([b, rows, cols, c])?.f_permute([0, 3, 1, 2])?;
         Ok(x.f_add(&self.project.forward(w, &out)?)?)
     }
 }

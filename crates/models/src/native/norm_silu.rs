@@ -1,4 +1,4 @@
-//! Group normalization, scale and shift by the noise level, and SiLU: one differentiable operation.
+//! Group normalization, scale and shift by the noise level, and perhaps SiLU: one differentiable operation.
 
 use std::ffi::{c_char, c_double, c_int};
 
@@ -16,13 +16,14 @@ unsafe extern "C" {
         level: *const C_tensor,
         groups: i64,
         epsilon: c_double,
+        gated: c_int,
         out: *mut *mut C_tensor,
         error: *mut c_char,
         error_size: usize,
     ) -> c_int;
 }
 
-/// `SiLU(GroupNorm(x) (1 + scale) + shift)`.
+/// `SiLU(GroupNorm(x) (1 + scale) + shift)`, or without SiLU unless `gated`.
 ///
 /// `x: [B, C, H, W]`, `gamma, beta: [C]`, `level: [B, 2C]` holds scale, then shift. On a CPU in f32 or bf16 it is one pass over
 /// memory forward and one backward, with sums in f32 or better whatever the kind of `x`; elsewhere libtorch's operations.
@@ -36,12 +37,14 @@ pub(crate) fn norm_silu(
     level: Option<&Tensor>,
     groups: i64,
     epsilon: f64,
+    gated: bool,
 ) -> Result<Tensor> {
     let mut out: *mut C_tensor = std::ptr::null_mut();
     let level = level.map_or(std::ptr::null(), Tensor::as_ptr);
     // SAFETY: all pointers are to live tensors or null where that is allowed; the shim checks what its kernels walk over.
     called(|error, size| unsafe {
-        dale_norm_silu(x.as_ptr(), gamma.as_ptr(), beta.as_ptr(), level, groups, epsilon, &raw mut out, error, size)
+        let (x, gamma, beta) = (x.as_ptr(), gamma.as_ptr(), beta.as_ptr());
+        dale_norm_silu(x, gamma, beta, level, groups, epsilon, c_int::from(gated), &raw mut out, error, size)
     })?;
     // SAFETY: without an error the shim has made a tensor, which is handed over.
     Ok(unsafe { Tensor::from_ptr(out) })
@@ -54,7 +57,7 @@ mod tests {
 
     const GROUPS: i64 = 3;
 
-    fn composed(x: &Tensor, gamma: &Tensor, beta: &Tensor, level: Option<&Tensor>) -> Tensor {
+    fn composed(x: &Tensor, gamma: &Tensor, beta: &Tensor, level: Option<&Tensor>, gated: bool) -> Tensor {
         let n = x.group_norm(GROUPS, Some(gamma), Some(beta), 1e-5, true);
         let n = match level {
             None => n,
@@ -63,30 +66,30 @@ mod tests {
                 parts[1].addcmul(&n, &(&parts[0] + 1.0))
             }
         };
-        n.silu()
+        if gated { n.silu() } else { n }
     }
 
     /// x, gamma, beta, level: leaves with numbers of both signs, far from zero in the mean.
-    fn leaves(kind: Kind) -> [Tensor; 4] {
+    fn leaves(channels: i64, kind: Kind) -> [Tensor; 4] {
         let wave = |n: i64, pace: f64| (Tensor::arange(n, (Kind::Double, Device::Cpu)) * pace).sin();
         let shaped = |t: Tensor, shape: &[i64]| t.reshape(shape).to_kind(kind).detach().set_requires_grad(true);
         [
-            shaped(wave(2 * 6 * 35, 1.7) * 2.0 + 5.0, &[2, 6, 5, 7]),
-            shaped(wave(6, 2.3) + 1.2, &[6]),
-            shaped(wave(6, 0.9) * 0.5, &[6]),
-            shaped(wave(24, 1.1) * 0.7, &[2, 12]),
+            shaped(wave(2 * channels * 35, 1.7) * 2.0 + 5.0, &[2, channels, 5, 7]),
+            shaped(wave(channels, 2.3) + 1.2, &[channels]),
+            shaped(wave(channels, 0.9) * 0.5, &[channels]),
+            shaped(wave(4 * channels, 1.1) * 0.7, &[2, 2 * channels]),
         ]
     }
 
-    fn check(kind: Kind, with_level: bool, tolerance: f64) {
-        let ours = leaves(kind);
-        let theirs = leaves(kind).map(|t| t.detach().to_kind(Kind::Double).set_requires_grad(true));
+    fn check(channels: i64, kind: Kind, with_level: bool, gated: bool, tolerance: f64) {
+        let ours = leaves(channels, kind);
+        let theirs = leaves(channels, kind).map(|t| t.detach().to_kind(Kind::Double).set_requires_grad(true));
         let count = if with_level { 4 } else { 3 };
-        let y = norm_silu(&ours[0], &ours[1], &ours[2], with_level.then_some(&ours[3]), GROUPS, 1e-5).unwrap();
-        let truth = composed(&theirs[0], &theirs[1], &theirs[2], with_level.then_some(&theirs[3]));
+        let y = norm_silu(&ours[0], &ours[1], &ours[2], with_level.then_some(&ours[3]), GROUPS, 1e-5, gated).unwrap();
+        let truth = composed(&theirs[0], &theirs[1], &theirs[2], with_level.then_some(&theirs[3]), gated);
         let close = |a: &Tensor, b: &Tensor| {
             let error = (a.to_kind(Kind::Double) - b).abs().max().double_value(&[]);
-            assert!(error < tolerance * b.abs().max().double_value(&[]), "{kind:?}: {error}");
+            assert!(error < tolerance * b.abs().max().double_value(&[]), "{channels} {kind:?}: {error}");
         };
         close(&y, &truth);
         let pull =
@@ -100,21 +103,24 @@ mod tests {
 
     #[test]
     fn value_and_gradients_are_those_of_the_four_operations() {
-        for with_level in [false, true] {
-            check(Kind::Float, with_level, 1e-5);
-            check(Kind::BFloat16, with_level, 0.02);
+        // Fewer channels than a register holds, as many as three, and some beyond two.
+        for channels in [6, 33, 48] {
+            for (with_level, gated) in [(false, false), (false, true), (true, true)] {
+                check(channels, Kind::Float, with_level, gated, 1e-5);
+                check(channels, Kind::BFloat16, with_level, gated, 0.02);
+            }
         }
     }
 
     #[test]
     fn it_can_be_differentiated_twice() {
         let second = |f: &dyn Fn(&[Tensor; 4]) -> Tensor| {
-            let leaves = leaves(Kind::Float);
+            let leaves = leaves(6, Kind::Float);
             let first = Tensor::run_backward(&[f(&leaves).square().sum(Kind::Float)], &leaves[..1], true, true);
             Tensor::run_backward(&[first[0].square().sum(Kind::Float)], &leaves, false, false)
         };
-        let ours = second(&|l| norm_silu(&l[0], &l[1], &l[2], Some(&l[3]), GROUPS, 1e-5).unwrap());
-        let theirs = second(&|l| composed(&l[0], &l[1], &l[2], Some(&l[3])));
+        let ours = second(&|l| norm_silu(&l[0], &l[1], &l[2], Some(&l[3]), GROUPS, 1e-5, true).unwrap());
+        let theirs = second(&|l| composed(&l[0], &l[1], &l[2], Some(&l[3]), true));
         for (a, b) in ours.iter().zip(&theirs) {
             assert!(a.allclose(b, 1e-4, 1e-4 * b.abs().max().double_value(&[]), false));
         }
@@ -122,12 +128,12 @@ mod tests {
 
     #[test]
     fn what_is_not_a_number_stays_so_and_shapes_that_do_not_fit_are_refused() {
-        let [x, gamma, beta, _] = leaves(Kind::Float).map(|t| t.detach());
+        let [x, gamma, beta, _] = leaves(6, Kind::Float).map(|t| t.detach());
         let _ = x.get(0).get(0).get(0).get(0).fill_(f64::NAN);
-        let y = norm_silu(&x, &gamma, &beta, None, GROUPS, 1e-5).unwrap();
+        let y = norm_silu(&x, &gamma, &beta, None, GROUPS, 1e-5, true).unwrap();
         assert!(y.get(0).narrow(0, 0, 2).isnan().all().int64_value(&[]) == 1, "the group of the bad value");
         assert!(y.get(1).isfinite().all().int64_value(&[]) == 1, "the other image");
-        assert!(norm_silu(&x, &gamma, &beta, None, 4, 1e-5).is_err());
-        assert!(norm_silu(&x, &gamma.narrow(0, 0, 3), &beta, None, GROUPS, 1e-5).is_err());
+        assert!(norm_silu(&x, &gamma, &beta, None, 4, 1e-5, true).is_err());
+        assert!(norm_silu(&x, &gamma.narrow(0, 0, 3), &beta, None, GROUPS, 1e-5, true).is_err());
     }
 }

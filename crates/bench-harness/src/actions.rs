@@ -14,7 +14,7 @@ use crate::dales_law;
 use crate::data::{self, Depth, FileState, Search};
 use crate::doctor::examine;
 use crate::figures::sample_grid;
-use crate::generate::{Arithmetic, Trained, generate, open_run, statistics};
+use crate::generate::{Arithmetic, Plan, Trained, open_run, statistics};
 use crate::likelihood;
 use crate::loading;
 use crate::orders;
@@ -91,8 +91,15 @@ pub fn sample(run: &Path, out: &Path, request: &SampleRequest, session: &Session
         None
     };
     let schedule = Schedule::new(experiment.process.clone())?;
-    let seed = request.seed.unwrap_or(experiment.seed);
-    let drawn = generate(&trained, &sampling, statistics.as_ref(), experiment.pixels, &schedule, seed, session)?;
+    let plan = Plan {
+        trained: &trained,
+        config: &sampling,
+        statistics: statistics.as_ref(),
+        pixel_map: experiment.pixels,
+        schedule: &schedule,
+        seed: request.seed.unwrap_or(experiment.seed),
+    };
+    let drawn = plan.generate(None, session)?;
     match ending {
         "npz" => write_npz(out, &drawn.images)?,
         _ => sample_grid(drawn.images.view(), request.n)?.write(out)?,

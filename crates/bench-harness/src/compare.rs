@@ -11,7 +11,7 @@ use crate::config::{Experiment, SamplingConfig};
 use crate::data::Dataset;
 use crate::evaluate::{Judge, Score};
 use crate::figures;
-use crate::generate::{Trained, generate, statistics};
+use crate::generate::{Plan, Trained, statistics};
 use crate::session::Session;
 
 mod plan;
@@ -89,11 +89,13 @@ pub fn compare(
         if known(&comparison.rows, sampling) {
             continue;
         }
-        let out =
-            generate(trained, sampling, statistics.as_ref(), experiment.pixels, &schedule, experiment.seed, session)?;
+        let (pixel_map, seed) = (experiment.pixels, experiment.seed);
+        let plan =
+            Plan { trained, config: sampling, statistics: statistics.as_ref(), pixel_map, schedule: &schedule, seed };
+        let out = plan.generate(None, session)?;
         let mut score = judge.score(out.sampler, out.images.view())?;
-        score.calls = Some(out.calls);
-        tracing::info!("{} with {} calls: cnn-fid {:.1}", out.sampler, out.calls, score.cnn_fid);
+        score.calls = Some(out.cost.calls);
+        tracing::info!("{} with {} calls: cnn-fid {:.1}", out.sampler, out.cost.calls, score.cnn_fid);
         let row = Row { weights: trained.sha256.clone(), seed: experiment.seed, sampling: sampling.clone(), score };
         comparison.rows.push(row);
         save(&comparison)?;

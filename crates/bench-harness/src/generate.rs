@@ -27,6 +27,7 @@ use crate::progress::Progress;
 use crate::run::stored_experiment;
 use crate::session::{Interrupted, Session};
 use crate::training::checkpoints::Checkpoints;
+use crate::unfinished::{Cost, Unfinished};
 
 /// What a trained network computes with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,12 +114,8 @@ impl Trained {
 pub struct Generated {
     /// N × H × W.
     pub images: Array3<u8>,
-    /// Network calls for each image; where they differ from batch to batch, the most.
-    pub calls: usize,
-    /// Seconds for all of them.
-    pub seconds: f64,
-    /// Images for which the network's output was not finite at the end.
-    pub diverged: usize,
+    /// Calls, seconds, and how many diverged.
+    pub cost: Cost,
     /// Name of the sampler.
     pub sampler: &'static str,
 }
@@ -157,72 +154,111 @@ pub fn statistics(prior: &PriorConfig, pixel_map: PixelMap, data: &Dataset) -> R
     found.with_context(|| format!("sampling.prior, fitted to the training images of {}", data.title()))
 }
 
-/// The first `n` samples of an experiment.
+/// The first `n` samples of an experiment. Batches that `kept` has are not drawn again, and finished ones go there.
 ///
 /// # Errors
-/// As [`statistics`] and [`generate`].
-pub fn draw(trained: &Trained, e: &Experiment, n: usize, data: &Dataset, session: &Session) -> Result<Generated> {
-    let sampling = SamplingConfig { n, ..e.sampling.clone() };
-    let statistics = statistics(&sampling.prior, e.pixels, data)?;
-    let schedule = Schedule::new(e.process.clone())?;
-    generate(trained, &sampling, statistics.as_ref(), e.pixels, &schedule, e.seed, session)
-}
-
-/// Draws `config.n` images; `statistics` are those of its prior.
-///
-/// # Errors
-/// [`Interrupted`] after Ctrl-C; a network that gives numbers that are not finite; a prior that lacks its statistics.
-pub fn generate(
+/// As [`statistics`] and [`Plan::generate`].
+pub fn draw(
     trained: &Trained,
-    config: &SamplingConfig,
-    statistics: Option<&PriorStatistics>,
-    pixel_map: PixelMap,
-    schedule: &Schedule,
-    seed: u64,
+    e: &Experiment,
+    n: usize,
+    data: &Dataset,
+    kept: Option<&Unfinished>,
     session: &Session,
 ) -> Result<Generated> {
-    let grid = config.grid.build(Some(schedule))?;
-    let prior = config.prior.build(&trained.header.moments, statistics, grid.start())?;
-    let sampler: Box<dyn Sampler<Tensor>> = config.sampler.build()?;
-    let started = Instant::now();
-    let (mut parts, mut first, mut calls, mut diverged, mut stopped) = (Vec::new(), 0, 0, 0, false);
-    let mut progress =
-        Progress::new(sampler.name(), "image steps", (config.n as u64).saturating_mul(grid.steps() as u64));
-    while first < config.n && !stopped {
-        let count = config.batch.min(config.n - first);
-        let noise = Noise::new(seed);
-        let start = prior.draw_tensor(&noise, first as u64, &trained.shape(count), session.device)?;
-        let mut source: Box<dyn NoiseSource<Tensor>> = match config.noise {
-            NoiseKind::Addressed => Box::new(AddressedNoise::sampler(seed, first as u64)),
-            // Each batch has a seed of its own, so that batches can be repeated one by one.
-            NoiseKind::Device => {
-                Box::new(DeviceNoise::seeded(noise.uniform(Stream::SAMPLER, first as u64, 0, 0).to_bits()))
+    let config = &SamplingConfig { n, ..e.sampling.clone() };
+    let statistics = statistics(&config.prior, e.pixels, data)?;
+    let schedule = &Schedule::new(e.process.clone())?;
+    let statistics = statistics.as_ref();
+    Plan { trained, config, statistics, pixel_map: e.pixels, schedule, seed: e.seed }.generate(kept, session)
+}
+
+/// What images are drawn with.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan<'a> {
+    /// The network.
+    pub trained: &'a Trained,
+    /// How many, and by which sampler.
+    pub config: &'a SamplingConfig,
+    /// Those of the prior, if it needs any.
+    pub statistics: Option<&'a PriorStatistics>,
+    /// What log pixels mean.
+    pub pixel_map: PixelMap,
+    /// The forward process.
+    pub schedule: &'a Schedule,
+    /// Seed of prior and noise.
+    pub seed: u64,
+}
+
+impl Plan<'_> {
+    /// Draws the images. Batches that `kept` has are not drawn again, and finished ones go there.
+    ///
+    /// # Errors
+    /// [`Interrupted`] after Ctrl-C; a network that gives numbers that are not finite; a prior that lacks its statistics; a batch that
+    /// cannot be written.
+    pub fn generate(self, kept: Option<&Unfinished>, session: &Session) -> Result<Generated> {
+        let Self { trained, config, statistics, pixel_map, schedule, seed } = self;
+        let grid = config.grid.build(Some(schedule))?;
+        let prior = config.prior.build(&trained.header.moments, statistics, grid.start())?;
+        let sampler: Box<dyn Sampler<Tensor>> = config.sampler.build()?;
+        let (mut parts, mut cost) = match kept.and_then(Unfinished::load).filter(|(i, _)| i.dim().0 <= config.n) {
+            Some((images, cost)) => (vec![images], cost),
+            None => (Vec::new(), Cost::default()),
+        };
+        let mut first = parts.first().map_or(0, |images| images.dim().0);
+        if first > 0 {
+            tracing::info!("{}: going on after {first} images", sampler.name());
+        }
+        let (started, before, mut stopped) = (Instant::now(), cost.seconds, false);
+        let steps = grid.steps() as u64;
+        let mut progress = Progress::new(sampler.name(), "image steps", (config.n as u64).saturating_mul(steps));
+        progress.set(first as u64 * steps);
+        while first < config.n && !stopped {
+            let count = config.batch.min(config.n - first);
+            let noise = Noise::new(seed);
+            let start = prior.draw_tensor(&noise, first as u64, &trained.shape(count), session.device)?;
+            let mut source: Box<dyn NoiseSource<Tensor>> = match config.noise {
+                NoiseKind::Addressed => Box::new(AddressedNoise::sampler(seed, first as u64)),
+                // Each batch has a seed of its own, so that batches can be repeated one by one.
+                NoiseKind::Device => {
+                    Box::new(DeviceNoise::seeded(noise.uniform(Stream::SAMPLER, first as u64, 0, 0).to_bits()))
+                }
+            };
+            let mut on_step = |_: samplers::Step<'_, Tensor>| {
+                progress.add(count as u64);
+                stopped = session.interrupted();
+                if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            };
+            let denoiser = trained.asked(config, config.batch, first..first + count)?;
+            let seen: &dyn Denoiser<Tensor> = &denoiser;
+            let end = sampler.sample(start, seen, &mut *source, &grid, &mut on_step)?;
+            if stopped {
+                break;
             }
-        };
-        let mut on_step = |_: samplers::Step<'_, Tensor>| {
-            progress.add(count as u64);
-            stopped = session.interrupted();
-            if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        };
-        let denoiser = trained.asked(config, config.batch, first..first + count)?;
-        let seen: &dyn Denoiser<Tensor> = &denoiser;
-        let end = sampler.sample(start, seen, &mut *source, &grid, &mut on_step)?;
-        diverged += denoiser.diverged();
-        parts.push(pixels::to_array(&pixel_map.bytes(&end.state, end.signs.as_ref())?)?);
-        first += count;
-        calls = calls.max(end.calls);
+            cost.diverged += denoiser.diverged();
+            cost.calls = cost.calls.max(end.calls);
+            cost.seconds = before + started.elapsed().as_secs_f64();
+            let batch = pixels::to_array(&pixel_map.bytes(&end.state, end.signs.as_ref())?)?;
+            if let Some(kept) = kept {
+                kept.append(first, batch.view(), cost)?;
+            }
+            parts.push(batch);
+            first += count;
+        }
+        if stopped {
+            let left = if kept.is_some() { "finished batches and stages are kept" } else { "nothing was written" };
+            return Err(Interrupted(format!("stopped while sampling; {left}")).into());
+        }
+        progress.finish();
+        if cost.diverged > 0 {
+            tracing::warn!(
+                "{} of {} images diverged: the network's output was not finite, and they got no more score",
+                cost.diverged,
+                config.n
+            );
+        }
+        let views: Vec<_> = parts.iter().map(|p| p.view()).collect();
+        let images = concatenate(Axis(0), &views).context("joining the batches")?;
+        Ok(Generated { images, cost, sampler: sampler.name() })
     }
-    if stopped {
-        return Err(Interrupted("stopped while sampling; nothing was written, finished stages are kept".into()).into());
-    }
-    progress.finish();
-    if diverged > 0 {
-        tracing::warn!(
-            "{diverged} of {} images diverged: the network's output was not finite, and they got no more score",
-            config.n
-        );
-    }
-    let views: Vec<_> = parts.iter().map(|p| p.view()).collect();
-    let images = concatenate(Axis(0), &views).context("joining the batches")?;
-    Ok(Generated { images, calls, seconds: started.elapsed().as_secs_f64(), diverged, sampler: sampler.name() })
 }

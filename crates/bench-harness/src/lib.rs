@@ -78,3 +78,4 @@ pub mod sweep;
 pub mod tensorboard;
 pub mod theory;
 pub mod training;
+pub mod unfinished;

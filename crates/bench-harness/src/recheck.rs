@@ -60,11 +60,11 @@ fn folder_rows(folder: &Path, session: &Session) -> Result<Vec<Row>> {
     let shipped: Evaluation = serde_json::from_str(&text).context("metrics.json")?;
     let (e, trained) = open_run(folder, Arithmetic::AsTrained, session)?;
     let data = loading::load_for(&e, session)?;
-    let drawn = draw(&trained, &e, e.sampling.n, &data, session)?;
+    let drawn = draw(&trained, &e, e.sampling.n, &data, None, session)?;
     let judge = Judge::new(&data, &e.evaluation, e.seed, session.device)?;
     let n = judge.comparable_count(&data, drawn.images.dim().0);
     let mut now = judge.score("samples", drawn.images.slice_axis(Axis(0), Slice::from(..n)))?;
-    now.calls = Some(drawn.calls);
+    now.calls = Some(drawn.cost.calls);
     let real = judge.real(&data, n)?;
     let label = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     [now, real]

@@ -25,6 +25,7 @@ use crate::session::Session;
 use crate::sweep::beside;
 use crate::training::bins::LevelBins;
 use crate::training::{Start, train};
+use crate::unfinished::{Cost, Unfinished};
 
 /// Side of the images that the shipped classifiers can judge.
 const JUDGED: i64 = 28;
@@ -119,12 +120,15 @@ pub fn samples(run: &Run, data: &Dataset, trained: &Trained, session: &Session) 
         tracing::warn!("{}: not readable, drawing the images again", path.display());
     }
     let e = &run.experiment;
-    let Generated { images, calls, seconds, diverged, sampler } = draw(trained, e, e.sampling.n, data, session)?;
+    let unfinished = Unfinished::new(&run.folder, key.clone());
+    let Generated { images, cost, sampler } = draw(trained, e, e.sampling.n, data, Some(&unfinished), session)?;
     // The record goes first and comes last: new images never stand beside an old key.
     let _ = fs::remove_file(run.folder.join("samples.json"));
     write_npz(&path, &images)?;
+    let Cost { calls, seconds, diverged } = cost;
     let record = SamplesRecord { key, n: images.dim().0, calls, seconds, diverged, sampler: sampler.to_owned() };
     run.write_json("samples.json", &record)?;
+    unfinished.clear()?;
     Ok((images, record))
 }
 

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 mod support;
 
-use support::{TINY, dale, fails, interrupt, run_folder, stderr, succeeds, tiny, workspace};
+use support::{TINY, dale, fails, interrupt, interrupt_after, run_folder, stderr, succeeds, tiny, workspace};
 
 #[test]
 fn the_whole_road_leaves_a_complete_run_and_skips_it_the_second_time() {
@@ -115,6 +115,23 @@ fn an_interrupted_training_goes_on_to_the_same_weights() {
     };
     // The interruption may add a line of its own; the last lines agree.
     assert_eq!(losses(whole.path()).last(), losses(broken.path()).last());
+}
+
+#[test]
+fn an_interrupted_sampling_goes_on_to_the_same_images() {
+    let (whole, broken) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let arguments = tiny("reproduce", &["--set", "sampling.n=96", "--set", "sampling.grid.steps=30"]);
+    succeeds(dale(whole.path(), &arguments));
+    succeeds(dale(broken.path(), &tiny("train", &[])));
+    let run = run_folder(broken.path());
+    let text = interrupt_after(dale(broken.path(), &arguments), || run.join("samples.part.json").is_file());
+    assert!(text.contains("finished batches and stages are kept"), "{text}");
+    assert!(!run.join("samples.npz").exists());
+    let text = stderr(&succeeds(dale(broken.path(), &arguments)));
+    assert!(text.contains("going on after"), "{text}");
+    let images = |run: &Path| fs::read(run.join("samples.npz")).unwrap();
+    assert_eq!(images(&run_folder(whole.path())), images(&run));
+    assert!(!run.join("samples.part").exists() && !run.join("samples.part.json").exists());
 }
 
 #[test]

@@ -144,6 +144,15 @@ struct Shape {
     bool gated;
     std::int64_t each() const { return channels / groups; }
     std::int64_t size() const { return channels * pixels; }
+
+    // Calls `action(group, channel)` for all channels of an image.
+    template <typename Action>
+    void members(Action action) const {
+        std::int64_t width = each();
+        for (std::int64_t group = 0; group < groups; group++) {
+            for (std::int64_t c = group * width; c < (group + 1) * width; c++) action(group, c);
+        }
+    }
 };
 
 // Per image and channel in f32; a missing scale and shift count as zero.
@@ -177,12 +186,12 @@ struct Row : std::vector<float> {
 
 // z = slope x + offset for the channels of one image.
 void line(const Affine& a, const Shape& s, std::int64_t image, const float* mean, const float* rstd, Row& slope, Row& offset) {
-    for (std::int64_t c = 0; c < s.channels; c++) {
-        std::int64_t bc = image * s.channels + c, group = c / s.each();
+    s.members([&](std::int64_t group, std::int64_t c) {
+        std::int64_t bc = image * s.channels + c;
         float factor = 1.0f + a.scale[bc], normal = rstd[group] * a.gamma[c];
         slope[c] = normal * factor;
         offset[c] = (a.beta[c] - mean[group] * normal) * factor + a.shift[bc];
-    }
+    });
 }
 
 template <typename T>
@@ -192,7 +201,7 @@ void forward(const T* x, T* y, float* mean, float* rstd, const Affine& a, const 
         for (std::int64_t image = from; image < to; image++) {
             const T* here = x + image * s.size();
             // Centred on a value of the group, so that little cancels.
-            for (std::int64_t c = 0; c < s.channels; c++) centre[c] = load_some(here + c / s.each() * s.each(), 1)[0];
+            s.members([&](std::int64_t group, std::int64_t c) { centre[c] = load_some(here + group * s.each(), 1)[0]; });
             sums(here, s.pixels, s.channels, centre.data(), first.data(), second.data());
             for (std::int64_t group = 0; group < s.groups; group++) {
                 double plain = 0, square = 0, n = static_cast<double>(s.each() * s.pixels);
@@ -223,7 +232,7 @@ void backward(const T* x, const T* dy, T* dx, const float* mean, const float* rs
             std::int64_t at = image * s.size();
             const float *means = mean + image * s.groups, *rstds = rstd + image * s.groups;
             line(a, s, image, means, rstds, slope, offset);
-            for (std::int64_t c = 0; c < s.channels; c++) middle[c] = means[c / s.each()];
+            s.members([&](std::int64_t group, std::int64_t c) { middle[c] = means[group]; });
             pull(x + at, dy + at, dz.data(), s.pixels, s.channels, slope.data(), offset.data(), middle.data(), sum.data(),
                  along.data(), s.gated);
             for (std::int64_t group = 0; group < s.groups; group++) {

@@ -61,12 +61,12 @@ impl Set {
     fn read(folder: &Path, session: &Session) -> Result<Self> {
         let (experiment, trained) = open_run(folder, Arithmetic::AsTrained, session)?;
         let data = loading::load_for(&experiment, session)?;
-        let drawn = draw(&trained, &experiment, IMAGES, &data, session)?;
+        let drawn = draw(&trained, &experiment, IMAGES, &data, None, session)?;
         let network = Extractor::shipped(Shipped::of_data(&data.name), session.device)?;
         let seen = network.see(drawn.images.view().insert_axis(ndarray::Axis(3)), "classes")?;
         let classes = seen.classes.context("the classifier gives classes")?;
         let (folder, title) = (folder.to_owned(), data.title());
-        Ok(Self { folder, title, experiment, trained, data, images: drawn.images, calls: drawn.calls, classes })
+        Ok(Self { folder, title, experiment, trained, data, images: drawn.images, calls: drawn.cost.calls, classes })
     }
 
     fn n(&self, most: usize) -> usize {

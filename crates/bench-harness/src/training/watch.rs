@@ -21,7 +21,7 @@ use crate::config::{Experiment, SamplingConfig};
 use crate::data::Dataset;
 use crate::evaluate::{Judge, Score};
 use crate::figures::sample_grid;
-use crate::generate::{Trained, generate, statistics};
+use crate::generate::{Plan, Trained, statistics};
 use crate::pixels;
 use crate::run::{MetricsLog, Run};
 use crate::session::Session;
@@ -197,10 +197,11 @@ impl<'a> Watch<'a> {
     /// The first `n` samples of these weights, and the network calls of each.
     fn draw(&self, trained: &Trained, n: usize) -> Result<(Array3<u8>, usize)> {
         let e = &self.run.experiment;
-        let sampling = SamplingConfig { n, batch: e.sampling.batch.min(n), ..e.sampling.clone() };
-        let schedule = Schedule::new(e.process.clone())?;
-        let drawn = generate(trained, &sampling, self.statistics.as_ref(), e.pixels, &schedule, e.seed, self.session)?;
-        Ok((drawn.images, drawn.calls))
+        let config = &SamplingConfig { n, batch: e.sampling.batch.min(n), ..e.sampling.clone() };
+        let (statistics, schedule) = (self.statistics.as_ref(), &Schedule::new(e.process.clone())?);
+        let plan = Plan { trained, config, statistics, pixel_map: e.pixels, schedule, seed: e.seed };
+        let drawn = plan.generate(None, self.session)?;
+        Ok((drawn.images, drawn.cost.calls))
     }
 }
 

@@ -99,9 +99,14 @@ pub fn newest_checkpoint(folder: &Path) -> Option<PathBuf> {
 }
 
 /// Starts a training, waits for its first checkpoint, presses Ctrl-C, and returns what it said.
-pub fn interrupt(mut command: Command, folder: &Path) -> String {
+pub fn interrupt(command: Command, folder: &Path) -> String {
+    interrupt_after(command, || newest_checkpoint(folder).is_some())
+}
+
+/// Starts a command, waits for something, presses Ctrl-C, and returns what it said.
+pub fn interrupt_after(mut command: Command, happened: impl Fn() -> bool) -> String {
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-    while newest_checkpoint(folder).is_none() && child.try_wait().unwrap().is_none() {
+    while !happened() && child.try_wait().unwrap().is_none() {
         std::thread::sleep(Duration::from_millis(2));
     }
     Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();

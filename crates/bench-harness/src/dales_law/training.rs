@@ -51,10 +51,10 @@ impl Rule {
     }
 
     /// Rates that are tried on held-out training images.
-    pub fn rates(self) -> [f64; 4] {
+    pub fn rates(self) -> [f64; 5] {
         match self {
-            Self::Gradient => [0.01, 0.03, 0.1, 0.3],
-            Self::Exponentiated => [0.15, 0.5, 1.5, 5.0],
+            Self::Gradient => [0.03, 0.1, 0.3, 1.0, 3.0],
+            Self::Exponentiated => [0.5, 1.5, 5.0, 15.0, 50.0],
         }
     }
 }

@@ -110,17 +110,20 @@ pub fn reproduce(
 /// # Errors
 /// If sampling fails or the file cannot be written.
 pub fn samples(run: &Run, data: &Dataset, trained: &Trained, session: &Session) -> Result<(Array3<u8>, SamplesRecord)> {
+    let e = &run.experiment;
     let key = run.sampling_key()?;
     let path = run.folder.join("samples.npz");
+    // Images of one set are rounded in one way, whatever the set is called.
+    let (batch, arithmetic) = (e.sampling.batch, (session.device, trained.weights.kind()));
+    let unfinished = Unfinished::new(&run.folder, format!("{key} {} {batch} {arithmetic:?}", trained.sha256));
     if let Some(record) = run.read_json::<SamplesRecord>("samples.json").filter(|r| r.key == key) {
         if let Some(images) = read_npz(&path).ok().filter(|images| images.dim().0 == record.n) {
             tracing::info!("sampling: finished before, {} images", record.n);
+            unfinished.clear()?;
             return Ok((images, record));
         }
         tracing::warn!("{}: not readable, drawing the images again", path.display());
     }
-    let e = &run.experiment;
-    let unfinished = Unfinished::new(&run.folder, key.clone());
     let Generated { images, cost, sampler } = draw(trained, e, e.sampling.n, data, Some(&unfinished), session)?;
     // The record goes first and comes last: new images never stand beside an old key.
     let _ = fs::remove_file(run.folder.join("samples.json"));

@@ -4,20 +4,20 @@
 //! many are whole. The record is replaced at once and after the images, so that after a loss of power it tells of images that are there.
 
 use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write as _};
+use std::io::{ErrorKind, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use models::write::write_atomically;
 use ndarray::{Array3, ArrayView3};
 use serde::{Deserialize, Serialize};
 
-/// What images cost, summed over batches.
+/// What images cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
     /// Network calls for each image; where they differ from batch to batch, the most.
     pub calls: usize,
-    /// Seconds for all of them.
+    /// Seconds for all of them, without those of a batch that was broken off.
     pub seconds: f64,
     /// Images for which the network's output was not finite at the end.
     pub diverged: usize,
@@ -71,9 +71,14 @@ impl Unfinished {
             remove(&self.record)?;
         }
         let named = || self.images.display().to_string();
-        let mut file = OpenOptions::new().create(true).append(true).open(&self.images).with_context(named)?;
+        let mut file =
+            OpenOptions::new().create(true).write(true).truncate(false).open(&self.images).with_context(named)?;
+        let whole = (before * rows * columns) as u64;
+        let there = file.metadata().with_context(named)?.len();
+        ensure!(there >= whole, "{}: {there} bytes, where {before} images were written before", self.images.display());
         // Whatever was written after the last whole batch goes.
-        file.set_len((before * rows * columns) as u64).with_context(named)?;
+        file.set_len(whole).with_context(named)?;
+        file.seek(SeekFrom::End(0)).with_context(named)?;
         file.write_all(&batch.iter().copied().collect::<Vec<u8>>()).with_context(named)?;
         file.sync_data().with_context(named)?;
         let record = Record { key: self.key.clone(), images: [before + count, rows, columns], cost };
@@ -136,5 +141,7 @@ mod tests {
         assert_eq!(b.load().unwrap().0, batch(50));
         fs::write(folder.path().join("samples.part"), [1; 3]).unwrap();
         assert!(b.load().is_none(), "fewer images than the record says");
+        let error = b.append(2, batch(0).view(), Cost::default()).unwrap_err().to_string();
+        assert!(error.contains("samples.part: 3 bytes"), "{error}");
     }
 }

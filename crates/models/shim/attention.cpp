@@ -3,8 +3,8 @@
 //     S = k qᵀ / √E      P = softmax over the positions of k      out = Pᵀ v         q, k, v: [L, E] for each image and head
 //
 // On a CPU in f32 or bf16 the products of a head stay in the first-level cache; libtorch's batched products take such small matrices
-// one by one through a general one. Elsewhere, for many positions, and when a derivative of
-// the derivative is wanted, it is libtorch's own attention.
+// one by one through a general one. For many positions and when a derivative of the derivative is wanted it is those products,
+// elsewhere libtorch's fused attention.
 
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -123,7 +123,8 @@ struct Shape {
     float scale() const { return 1.0f / std::sqrt(static_cast<float>(features)); }
 };
 
-// Room for one head: rows of features, features turned, and two squares. What lies beyond the numbers of a row stays zero.
+// Room for one head: rows of features, features turned, and two squares. What lies beyond the numbers of a row stays zero, but for the
+// weights, where softmax leaves something that nobody reads.
 struct Room {
     std::vector<float> first, second, out, turned, weights, other;
     explicit Room(const Shape& s)
@@ -188,11 +189,13 @@ DALE_INLINE void pull_body(const T* q, const T* k, const T* v, const T* pulled, 
 DALE_KERNELS(float)
 DALE_KERNELS(std::uint16_t)
 
-// [B, L, 3, H, E] to [B, L, H, E]. The fused attention of a processor has no second derivative, and sums bf16 in bf16.
-at::Tensor composed(const at::Tensor& qkv) {
+// [B, L, 3, H, E] to [B, L, H, E]. Fused attention has no second derivative, and on a CPU it sums bf16 in bf16.
+at::Tensor composed(const at::Tensor& given) {
+    bool plain = given.device().is_cpu() || (at::GradMode::is_enabled() && given.requires_grad());
+    auto qkv = plain ? given : given.contiguous();
     auto rows = [&](int i) { return qkv.select(2, i).transpose(1, 2); };
-    auto out = qkv.device().is_cpu() ? std::get<0>(at::_scaled_dot_product_attention_math(rows(0), rows(1), rows(2)))
-                                     : at::scaled_dot_product_attention(rows(0), rows(1), rows(2));
+    auto out = plain ? std::get<0>(at::_scaled_dot_product_attention_math(rows(0), rows(1), rows(2)))
+                     : at::scaled_dot_product_attention(rows(0), rows(1), rows(2));
     return out.transpose(1, 2);
 }
 

@@ -70,7 +70,7 @@ DALE_INLINE void store_some(T* to, F v, std::int64_t n) {
     for (std::int64_t i = 0; i < n; i++) to[i] = padded[i];
 }
 
-// The same for `n` that is LANES, mostly: known when compiled, as far as it goes.
+// As load and store where n is LANES, which the compiler knows wherever it is a constant.
 template <typename T>
 DALE_INLINE F load_n(const T* from, std::int64_t n) {
     return n == LANES ? load(from) : load_some(from, n);

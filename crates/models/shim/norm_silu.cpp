@@ -6,7 +6,7 @@
 //
 // On a CPU in f32 or bf16 an image (a few ten thousand numbers, channels last as convolutions like it) is read into the cache once,
 // forward and backward, and only x is kept for the backward pass; libtorch's own four operations keep three such tensors and walk
-// memory a dozen times.
+// memory a dozen times. Threads share out images.
 // Elsewhere, and when a derivative of the derivative is wanted, it is the composition of libtorch's operations.
 
 #include <ATen/Parallel.h>
@@ -56,7 +56,7 @@ template <typename T>
 DALE_INLINE void sums_body(const T* x, std::int64_t pixels, std::int64_t channels, const float* centre, float* first,
                            float* second) {
     blocks(channels, [&](std::int64_t c, std::int64_t count) __attribute__((always_inline)) {
-        // Four sums at once, since one has to wait for its last addition.
+        // Four sums at once: one has to wait for its last addition, and grows long.
         F middle = load(centre + c), a[4] = {}, b[4] = {};
         auto add = [&](std::int64_t p, int i) __attribute__((always_inline)) {
             F v = load_n(x + p * channels + c, count) - middle;
@@ -90,19 +90,25 @@ template <bool GATED, typename T>
 DALE_INLINE void pull_body(const T* x, const T* dy, float* dz, std::int64_t pixels, std::int64_t channels, const float* slope,
                            const float* offset, const float* mean, float* plain, float* moment) {
     blocks(channels, [&](std::int64_t c, std::int64_t count) __attribute__((always_inline)) {
-        F factor = load(slope + c), constant = load(offset + c), middle = load(mean + c), a = {}, b = {};
-        for (std::int64_t i = c; i < pixels * channels; i += channels) {
+        F factor = load(slope + c), constant = load(offset + c), middle = load(mean + c), a[4] = {}, b[4] = {};
+        auto add = [&](std::int64_t p, int k) __attribute__((always_inline)) {
+            std::int64_t i = p * channels + c;
             F value = load_n(x + i, count), d = load_n(dy + i, count);
             if (GATED) {
                 F z = factor * value + constant, s = sigmoid(z);
                 d = d * s * (1.0f + z * (1.0f - s));
             }
-            a += d;
-            b += d * (value - middle);
+            a[k] += d;
+            b[k] += d * (value - middle);
             store_n(dz + i, d, count);
+        };
+        std::int64_t p = 0;
+        for (; p + 4 <= pixels; p += 4) {
+            for (int k = 0; k < 4; k++) add(p + k, k);
         }
-        store(plain + c, a);
-        store(moment + c, b);
+        for (; p < pixels; p++) add(p, 0);
+        store(plain + c, (a[0] + a[1]) + (a[2] + a[3]));
+        store(moment + c, (b[0] + b[1]) + (b[2] + b[3]));
     });
 }
 

@@ -323,6 +323,7 @@ pub fn train(
             let u = images.f_index_select(0, &index)?.f_to_kind(Kind::Float)?.f_div_scalar(255.0)?;
             let u = if config.shift > 0 { shifted(&u, &noise, step, i64::from(config.shift))? } else { u };
             let wanted = labels.f_index_select(0, &index)?.f_to_kind(Kind::Int64)?;
+            // Dropout draws from the process's generator, so nothing else may while this runs.
             tch::manual_seed((config.seed ^ (step << 8)) as i64);
             let features = network.features(&weights, &u, config.dropout)?;
             let loss = network.out.forward(&weights, &features.f_dropout(config.dropout, true)?)?;

@@ -304,7 +304,7 @@ mod tests {
     #[test]
     fn an_image_that_diverges_gets_no_more_score_and_leaves_the_others_alone() {
         let (model, weights) = model(Head::Stein);
-        let y = Tensor::rand([3, 1, 8, 8], (Kind::Float, Device::Cpu));
+        let y = images(3);
         let far = y.copy();
         let _ = far.f_get(1).unwrap().f_fill_(500.0).unwrap();
         let strict = NetDenoiser::new(&model, &weights, 3);

@@ -1,6 +1,6 @@
 //! The layers of the U-Net: each knows its parameters' ids and computes with the [`Weights`] it is given.
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::Result;
 use crate::native::attention::attention;
@@ -199,6 +199,8 @@ impl Attention {
         let qkv = self.qkv.forward(w, &self.norm.forward(w, x)?)?;
         let qkv = qkv.f_permute([0, 2, 3, 1])?.f_reshape([b, rows * cols, 3, self.heads, c / self.heads])?;
         let out = attention(&qkv)?.f_reshape([b, rows, cols, c])?.f_permute([0, 3, 1, 2])?;
+        // Channels are last on a CPU, and first elsewhere.
+        let out = if out.device() == Device::Cpu { out } else { out.f_contiguous()? };
         Ok(x.f_add(&self.project.forward(w, &out)?)?)
     }
 }

@@ -13,8 +13,8 @@ unsafe extern "C" {
 }
 
 /// `softmax(q kᵀ / √E) v` for `qkv: [B, L, 3, H, E]` (queries, keys, values; `H` heads of `E` features at `L` positions), as
-/// `[B, L, H, E]`. On a CPU in f32 or bf16, for up to 256 positions, a head's products stay in the cache, computed in f32; elsewhere
-/// libtorch's fused attention.
+/// `[B, L, H, E]`. On a CPU in f32 or bf16, for up to 256 positions, a head's products stay in the cache, computed in f32; for more of
+/// them libtorch's products, and its fused attention on other devices.
 ///
 /// # Errors
 /// libtorch's message if the shape does not fit.

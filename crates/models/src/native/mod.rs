@@ -6,7 +6,7 @@
 //! | `bytes.rs` | a tensor's memory as bytes |
 //! | `gradient.rs` | a leaf is given the storage of its gradient |
 //! | `attention.rs` | attention over the positions of a small feature map |
-//! | `norm_silu.rs` | group normalization, scale and shift, SiLU in one pass |
+//! | `norm_silu.rs` | group normalization, scale and shift, and perhaps SiLU in one pass |
 //! | `context.rs` | TF32 on or off |
 
 use std::ffi::{CStr, c_char, c_int};

@@ -82,7 +82,11 @@ mod tests {
     }
 
     fn check(channels: i64, kind: Kind, with_level: bool, gated: bool, tolerance: f64) {
-        let ours = leaves(channels, kind);
+        let mut ours = leaves(channels, kind);
+        if with_level {
+            let last = ours[0].detach().permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
+            ours[0] = last.set_requires_grad(true);
+        }
         let theirs = leaves(channels, kind).map(|t| t.detach().to_kind(Kind::Double).set_requires_grad(true));
         let count = if with_level { 4 } else { 3 };
         let y = norm_silu(&ours[0], &ours[1], &ours[2], with_level.then_some(&ours[3]), GROUPS, 1e-5, gated).unwrap();
@@ -110,6 +114,22 @@ mod tests {
                 check(channels, Kind::BFloat16, with_level, gated, 0.02);
             }
         }
+    }
+
+    /// One image of one pixel: every group is as wide as it has channels.
+    #[test]
+    fn the_smallest_image_is_computed() {
+        let [_, gamma, beta, _] = leaves(6, Kind::Float).map(|t| t.detach());
+        let x = Tensor::from_slice(&[1.0_f32, 3.0, -2.0, 2.0, 0.5, 0.5]).reshape([1, 6, 1, 1]);
+        let (x, truth) = (x.set_requires_grad(true), x.copy().set_requires_grad(true));
+        let y = norm_silu(&x, &gamma, &beta, None, GROUPS, 1e-5, true).unwrap();
+        let expected = composed(&truth, &gamma, &beta, None, true);
+        assert!(y.allclose(&expected, 1e-5, 1e-6, false));
+        let pull =
+            |y: &Tensor| (y * Tensor::arange(6, (Kind::Float, Device::Cpu)).reshape([1, 6, 1, 1])).sum(Kind::Float);
+        let ours = Tensor::run_backward(&[pull(&y)], &[&x], false, false);
+        let theirs = Tensor::run_backward(&[pull(&expected)], &[&truth], false, false);
+        assert!(ours[0].allclose(&theirs[0], 1e-3, 1e-5, false));
     }
 
     #[test]

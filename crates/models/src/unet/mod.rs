@@ -215,10 +215,15 @@ impl UNet {
 }
 
 /// The same numbers, on a CPU with the channels of a pixel side by side in memory, a layout that all later operations keep: there
-/// convolutions take it from two to five times faster in bf16 with matrix instructions, and never slower.
+/// convolutions in bf16 with matrix instructions are 1.3 to 9 times as fast in it, and others about as fast or faster.
 fn channels_last(x: &Tensor) -> Result<Tensor> {
     match x.device() {
-        tch::Device::Cpu => Ok(x.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])?),
+        tch::Device::Cpu => {
+            let (b, c, rows, cols) = x.size4()?;
+            let x = x.f_permute([0, 2, 3, 1])?.f_contiguous()?;
+            // Not permuted back: the strides of a single channel, which address nothing, say what later operations make of it.
+            Ok(x.f_as_strided([b, c, rows, cols], [c * rows * cols, 1, cols * c, c], None)?)
+        }
         _ => Ok(x.shallow_clone()),
     }
 }
@@ -286,6 +291,31 @@ mod tests {
             assert_eq!(out.size(), x.size());
             let gradient = weights.gradient(&(out - 1.0).square().sum(Kind::Float)).unwrap();
             assert!(gradient.isfinite().all().int64_value(&[]) == 1 && gradient.abs().max().double_value(&[]) > 0.0);
+        }
+    }
+
+    #[test]
+    fn channels_stay_last_from_layer_to_layer() {
+        for (patch, size) in [(1, 8), (2, 8)] {
+            let net = UNet::new(UNetConfig { patch, ..small() }).unwrap();
+            let flat = Flat::initialized(net.layout(), 0, Device::Cpu).unwrap();
+            for kind in [Kind::Float, Kind::BFloat16] {
+                let w = flat.weights(net.layout(), kind, Gradient::Unwanted).unwrap();
+                let embedding = Tensor::zeros([3, 16], (kind, Device::Cpu));
+                let wave = Tensor::arange(3 * size * size, (Kind::Float, Device::Cpu)).sin();
+                let x = wave.reshape([3, 1, size, size]).to_kind(kind);
+                let last = |x: &Tensor| assert_eq!(x.stride()[1], 1, "{patch} {kind:?}: {:?}", x.stride());
+                let mut h = channels_last(&x.pixel_unshuffle(patch)).unwrap();
+                assert!(h.equal(&x.pixel_unshuffle(patch)));
+                last(&h);
+                h = net.stem.forward(&w, &h).unwrap();
+                last(&h);
+                for level in &net.down {
+                    h = level.stages[0].forward(&w, &h, &embedding, false).unwrap();
+                    last(&h);
+                }
+                last(&net.middle.1.forward(&w, &h).unwrap());
+            }
         }
     }
 

@@ -34,7 +34,7 @@ pub fn write(
     let mut sittings = before.and_then(|m| m["sittings"].as_array().cloned()).unwrap_or_default();
     sittings.push(json!({
         "command": command(),
-        "revision": revision(),
+        "revision": session.revision,
         "device": session.device_name(),
         "processor": doctor::processor(),
         "libtorch": doctor::libtorch_version(),
@@ -59,7 +59,8 @@ pub fn write(
     )
 }
 
-/// Revision of the source tree that this program was built from, if it is still there.
+/// Revision of the source tree that this program was built from, as it is now, if it is still there. A [`Session`] asks when it starts:
+/// the tree may change while a training goes on, the program does not.
 #[must_use]
 pub fn revision() -> Option<String> {
     let mut git = std::process::Command::new("git");

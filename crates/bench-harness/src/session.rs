@@ -10,6 +10,7 @@ use tch::Device;
 
 use crate::data::Search;
 use crate::log::RunLog;
+use crate::manifest::revision;
 
 /// Surroundings of a command.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub struct Session {
     pub root: PathBuf,
     /// Takes the log into a run's folder.
     pub log: RunLog,
+    /// Revision of the source tree when this started, if there is one.
+    pub revision: Option<String>,
     interrupted: Arc<AtomicBool>,
 }
 
@@ -53,7 +56,7 @@ impl Session {
             }
         })
         .context("cannot listen to Ctrl-C")?;
-        Ok(Self { device, search, root, log, interrupted })
+        Ok(Self { device, search, root, log, revision: revision(), interrupted })
     }
 
     /// Whether the user asked to stop.

@@ -50,7 +50,7 @@ pub fn work(preset: &str, experiment: Experiment, session: &Session) -> Result<(
             precision: trained.header.precision,
             device: session.device_name(),
             processor: doctor::processor(),
-            revision: manifest::revision(),
+            revision: session.revision.clone(),
         }),
     };
     println!("{}", serde_json::to_string(&outcome)?);

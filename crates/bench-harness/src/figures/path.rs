@@ -61,7 +61,7 @@ pub fn forward(e: &Experiment, images: ArrayView3<'_, u8>, session: &Session) ->
 /// steps), evenly spread over the steps.
 ///
 /// # Errors
-/// As [`generate`](crate::generate::generate).
+/// As [`Plan::generate`](crate::generate::Plan::generate).
 pub fn reverse(
     e: &Experiment,
     trained: &Trained,

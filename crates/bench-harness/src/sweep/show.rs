@@ -128,9 +128,10 @@ fn table(sweep: &Sweep) -> Result<Table> {
     for record in sweep.finished() {
         let diverged = record.outcome().map_or(0, |outcome| outcome.diverged);
         if diverged > 0 {
+            let images = if diverged == 1 { "image" } else { "images" };
             table
                 .notes
-                .push(format!("{}: {diverged} images diverged (the network's output was not finite)", record.name()));
+                .push(format!("{}: {diverged} {images} diverged (the network's output was not finite)", record.name()));
         }
     }
     let makers: Vec<Option<&Maker>> = sweep.finished().iter().map(|r| r.outcome()?.by.as_ref()).collect();

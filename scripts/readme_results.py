@@ -125,7 +125,7 @@ RECIPES = {
     "as-written": "the paper's equations (`as-written`)",
     "published": "the authors' code (`published`)",
     "published, unconstrained": "the authors' code, unconstrained sampler (`published-ums`)",
-    "published, ten times": "the authors' code, ten times the training, in bf16",
+    "published, ten times": "the authors' code, ten times the training",
 }
 
 

@@ -53,7 +53,7 @@ pub fn write(
             "tf32": run.experiment.training.tf32,
             "parameters": trained.model.net.layout().total(),
             "stages": stages,
-            "seconds": { "training": trained.header.seconds, "sampling": record.seconds },
+            "seconds": { "training": trained.header.seconds, "sampling": record.cost.seconds },
             "sittings": sittings,
         }),
     )

@@ -40,13 +40,9 @@ pub struct SamplesRecord {
     pub key: String,
     /// Number of images.
     pub n: usize,
-    /// Network calls for each.
-    pub calls: usize,
-    /// Seconds for all.
-    pub seconds: f64,
-    /// Images for which the network's output was not finite.
-    #[serde(default)]
-    pub diverged: usize,
+    /// What they cost.
+    #[serde(flatten)]
+    pub cost: Cost,
     /// The sampler.
     pub sampler: String,
 }
@@ -98,7 +94,7 @@ pub fn reproduce(
     let evaluation = evaluation(&run, data, &judge, &trained, &images, &record, session)?;
     session.check()?;
     manifest::write(&run, preset, data, &trained, (&record, &evaluation), started, session)?;
-    let beside = beside::table(&run, data, &judge, &images, record.calls)?;
+    let beside = beside::table(&run, data, &judge, &images, record.cost.calls)?;
     let around = Around { notice, beside: beside.as_ref() };
     let report = figures::write(&run, &trained, data, &images, &evaluation, &around, session)?;
     summarize(&run, &evaluation, beside.as_ref(), &report, started)?;
@@ -128,8 +124,7 @@ pub fn samples(run: &Run, data: &Dataset, trained: &Trained, session: &Session) 
     // The record goes first and comes last: new images never stand beside an old key.
     let _ = fs::remove_file(run.folder.join("samples.json"));
     write_npz(&path, &images)?;
-    let Cost { calls, seconds, diverged } = cost;
-    let record = SamplesRecord { key, n: images.dim().0, calls, seconds, diverged, sampler: sampler.to_owned() };
+    let record = SamplesRecord { key, n: images.dim().0, cost, sampler: sampler.to_owned() };
     run.write_json("samples.json", &record)?;
     unfinished.clear()?;
     Ok((images, record))
@@ -159,8 +154,8 @@ pub fn evaluation(
     let (linear, prior) = baselines(data, e.pixels, &e.sampling, &schedule)?;
     let judged = judge.comparable_count(data, record.n);
     let mut own = judge.score("samples", images.slice_axis(Axis(0), Slice::from(..judged)))?;
-    own.calls = Some(record.calls);
-    own.seconds_per_image = Some(record.seconds / record.n as f64);
+    own.calls = Some(record.cost.calls);
+    own.seconds_per_image = Some(record.cost.seconds / record.n as f64);
     let mut scores = vec![own];
     session.check()?;
     scores.extend(judge.references(data, judged, e.pixels, &linear, &prior)?);

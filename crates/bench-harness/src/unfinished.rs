@@ -20,6 +20,7 @@ pub struct Cost {
     /// Seconds for all of them, without those of a batch that was broken off.
     pub seconds: f64,
     /// Images for which the network's output was not finite at the end.
+    #[serde(default)]
     pub diverged: usize,
 }
 

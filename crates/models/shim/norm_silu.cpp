@@ -48,6 +48,17 @@ DALE_INLINE void blocks(std::int64_t channels, Action action) {
     if (c < channels) action(c, channels - c);
 }
 
+// Four sums at once: one has to wait for its last addition, and grows long. Calls `add(p, sum)` for every pixel.
+template <typename Add>
+DALE_INLINE void in_four(std::int64_t pixels, Add add) {
+    std::int64_t p = 0;
+    for (; p + 4 <= pixels; p += 4) {
+        for (int sum = 0; sum < 4; sum++) add(p + sum, sum);
+    }
+    for (; p < pixels; p++) add(p, 0);
+}
+DALE_INLINE F joined(const F* sums) { return (sums[0] + sums[1]) + (sums[2] + sums[3]); }
+
 // The kernels below walk over one image, `pixels` rows of `channels` numbers, and hold one number for each channel in rows that are
 // LANES longer than that. They are compiled for three levels of x86-64 and chosen at run time.
 
@@ -56,20 +67,15 @@ template <typename T>
 DALE_INLINE void sums_body(const T* x, std::int64_t pixels, std::int64_t channels, const float* centre, float* first,
                            float* second) {
     blocks(channels, [&](std::int64_t c, std::int64_t count) __attribute__((always_inline)) {
-        // Four sums at once: one has to wait for its last addition, and grows long.
         F middle = load(centre + c), a[4] = {}, b[4] = {};
         auto add = [&](std::int64_t p, int i) __attribute__((always_inline)) {
             F v = load_n(x + p * channels + c, count) - middle;
             a[i] += v;
             b[i] += v * v;
         };
-        std::int64_t p = 0;
-        for (; p + 4 <= pixels; p += 4) {
-            for (int i = 0; i < 4; i++) add(p + i, i);
-        }
-        for (; p < pixels; p++) add(p, 0);
-        store(first + c, (a[0] + a[1]) + (a[2] + a[3]));
-        store(second + c, (b[0] + b[1]) + (b[2] + b[3]));
+        in_four(pixels, add);
+        store(first + c, joined(a));
+        store(second + c, joined(b));
     });
 }
 
@@ -102,13 +108,9 @@ DALE_INLINE void pull_body(const T* x, const T* dy, float* dz, std::int64_t pixe
             b[k] += d * (value - middle);
             store_n(dz + i, d, count);
         };
-        std::int64_t p = 0;
-        for (; p + 4 <= pixels; p += 4) {
-            for (int k = 0; k < 4; k++) add(p + k, k);
-        }
-        for (; p < pixels; p++) add(p, 0);
-        store(plain + c, (a[0] + a[1]) + (a[2] + a[3]));
-        store(moment + c, (b[0] + b[1]) + (b[2] + b[3]));
+        in_four(pixels, add);
+        store(plain + c, joined(a));
+        store(moment + c, joined(b));
     });
 }
 

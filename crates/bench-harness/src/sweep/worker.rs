@@ -41,9 +41,9 @@ pub fn work(preset: &str, experiment: Experiment, session: &Session) -> Result<(
     let outcome = Outcome {
         score: evaluation.samples().context("metrics.json has no row of samples")?.clone(),
         training_seconds: trained.header.seconds,
-        sampling_seconds: record.seconds,
+        sampling_seconds: record.cost.seconds,
         other_seconds: started.elapsed().as_secs_f64() - stages,
-        diverged: record.diverged,
+        diverged: record.cost.diverged,
         peak_memory: peak_memory(),
         folder: run.folder,
         by: Some(Maker {
